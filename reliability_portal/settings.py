@@ -1,0 +1,312 @@
+"""Settings of the portal: one file, read from the environment, documented in docs/reference/settings.md.
+
+Derived instead of asked twice: SITE_URL gives the allowed hosts, the trusted origins and the secure-cookie flags;
+DATABASE_URL and REDIS_URL, when unset, name the embedded servers under PORTAL_DATA_DIR.
+"""
+
+import secrets
+from datetime import timedelta
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import dj_database_url
+from csp.constants import NONE, SELF
+from django.core.exceptions import ImproperlyConfigured
+
+from apps.core import embedded
+from reliability_portal.env import env_bool, env_int, env_text
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+DATA_DIR = embedded.data_dir()
+
+# --- What kind of installation this is --------------------------------------------------------------------------
+DATABASE_URL = env_text("DATABASE_URL")
+REDIS_URL = env_text("REDIS_URL")
+# Whoever brings a database of their own means it: the strict defaults then hold without asking.
+PORTAL_ENV = env_text(
+    "PORTAL_ENV", "production" if DATABASE_URL else "development", words=("production", "staging", "development")
+)
+PRODUCTION = PORTAL_ENV == "production"
+PORTAL_PROCESS = env_text("PORTAL_PROCESS", "command", words=("web", "worker", "beat", "command"))
+DEBUG = env_bool("DEBUG", False)
+if DEBUG and PRODUCTION:
+    raise ImproperlyConfigured("DEBUG=true is refused with PORTAL_ENV=production: it shows settings to strangers.")
+
+
+def _secret_key() -> str:
+    """From SECRET_KEY; outside production a random one is made once and kept with the data."""
+    key = env_text("SECRET_KEY")
+    if key or PRODUCTION:
+        if len(key) < 40:
+            raise ImproperlyConfigured("SECRET_KEY: set at least 40 random characters (or SECRET_KEY_FILE).")
+        return key
+    path = DATA_DIR / "secret_key"
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch(mode=0o600)
+        path.write_text(secrets.token_urlsafe(48))
+    return path.read_text()
+
+
+SECRET_KEY = _secret_key()
+# Keys that encrypt channel secrets at rest, newest first. Apart from SECRET_KEY, so that either can be changed alone.
+PORTAL_ENCRYPTION_KEYS = [k for k in env_text("PORTAL_ENCRYPTION_KEYS").split(",") if k]
+if PRODUCTION and not PORTAL_ENCRYPTION_KEYS:
+    raise ImproperlyConfigured(
+        "PORTAL_ENCRYPTION_KEYS: set at least one key; "
+        "python -c 'from cryptography.fernet import Fernet; print(Fernet.generate_key().decode())' makes one."
+    )
+
+# --- Where it is reached ----------------------------------------------------------------------------------------
+PORT = env_int("PORT", 8000, low=1, high=65535)
+SITE_URL = env_text("SITE_URL", "" if PRODUCTION else f"http://127.0.0.1:{PORT}").rstrip("/")
+_site = urlsplit(SITE_URL)
+if _site.scheme not in ("http", "https") or not _site.hostname:
+    raise ImproperlyConfigured(f"SITE_URL={SITE_URL!r}: the address people open, such as https://portal.example.org.")
+HTTPS = _site.scheme == "https"
+ALLOWED_HOSTS = [_site.hostname, *([] if PRODUCTION else ["127.0.0.1", "localhost", "[::1]"])]
+ALLOWED_HOSTS += [h.strip() for h in env_text("EXTRA_HOSTS").split(",") if h.strip()]
+CSRF_TRUSTED_ORIGINS = [f"{_site.scheme}://{_site.netloc}"]
+TRUSTED_PROXY_COUNT = env_int("TRUSTED_PROXY_COUNT", 0, high=10)
+if HTTPS and TRUSTED_PROXY_COUNT:
+    SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+
+# --- The house --------------------------------------------------------------------------------------------------
+ROOMS = [
+    "apps.core", "apps.audit", "apps.projects", "apps.errors", "apps.incidents",
+    "apps.alerts", "apps.ingest", "apps.reports",
+]  # fmt: skip
+INSTALLED_APPS = [
+    "reliability_portal",
+    *ROOMS,
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "django.contrib.humanize",
+    "csp",
+    "axes",
+    "rest_framework",
+    "django_filters",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
+    "drf_standardized_errors",
+]
+MIDDLEWARE = [
+    "apps.core.context.RequestContextMiddleware",
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "csp.middleware.CSPMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "apps.core.context.WhoAndWhereMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "axes.middleware.AxesMiddleware",
+]
+ROOT_URLCONF = "reliability_portal.urls"
+WSGI_APPLICATION = "reliability_portal.wsgi.application"
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+                "apps.core.context.page",
+            ],
+        },
+    }
+]
+FORM_RENDERER = "django.forms.renderers.DjangoTemplates"
+
+# --- Data -------------------------------------------------------------------------------------------------------
+DB_POOL_SIZE = env_int("DB_POOL_SIZE", 10, low=2, high=100)
+DB_CONNECT_TIMEOUT_MS = env_int("DB_CONNECT_TIMEOUT_MS", 30_000, low=100)
+DB_SOCKET_TIMEOUT_MS = env_int("DB_SOCKET_TIMEOUT_MS", 45_000, low=100)
+DB_SERVER_SELECTION_TIMEOUT_MS = env_int("DB_SERVER_SELECTION_TIMEOUT_MS", 30_000, low=100)
+
+
+def _database(url: str) -> dict:
+    """Connection settings for one URL: pooled in the web, where threads share; one kept connection elsewhere."""
+    settings = dj_database_url.parse(url, conn_health_checks=True)
+    settings["ENGINE"] = "django.db.backends.postgresql"
+    settings["OPTIONS"] = {
+        **settings.get("OPTIONS", {}),
+        "connect_timeout": max(2, DB_CONNECT_TIMEOUT_MS // 1000),
+        "options": f"-c statement_timeout={DB_SOCKET_TIMEOUT_MS}",
+        "application_name": f"portal-{PORTAL_PROCESS}",
+    }
+    if PORTAL_PROCESS == "web":
+        timeout_s = DB_SERVER_SELECTION_TIMEOUT_MS / 1000
+        settings["OPTIONS"]["pool"] = {"min_size": 2, "max_size": DB_POOL_SIZE, "timeout": timeout_s}
+    else:
+        settings["CONN_MAX_AGE"] = 600
+    return settings
+
+
+EMBEDDED_DATABASE = not DATABASE_URL
+DATABASES = {"default": _database(DATABASE_URL or embedded.postgres_url("app"))}
+# The owner makes tables and partitions (migrate); everything else runs as the app role, which cannot change the
+# audit log. Without an owner of its own an external database has one role, and then only the triggers hold.
+DATABASE_OWNER_URL = env_text("DATABASE_OWNER_URL") or (embedded.postgres_url("owner") if EMBEDDED_DATABASE else "")
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+_redis = embedded.redis_urls(REDIS_URL)
+CACHES = {"default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": _redis.cache}}
+
+# --- Work -------------------------------------------------------------------------------------------------------
+CELERY_BROKER_URL = _redis.broker
+CELERY_RESULT_BACKEND = None
+CELERY_TASK_IGNORE_RESULT = True
+CELERY_TASK_SERIALIZER = CELERY_RESULT_SERIALIZER = "json"
+CELERY_ACCEPT_CONTENT = ["json"]
+CELERY_TASK_ACKS_LATE = True
+CELERY_TASK_REJECT_ON_WORKER_LOST = True
+CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+CELERY_TASK_TIME_LIMIT = 300
+CELERY_TASK_SOFT_TIME_LIMIT = 240
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_BROKER_TRANSPORT_OPTIONS = {"visibility_timeout": 900}
+CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+CELERY_WORKER_REDIRECT_STDOUTS = False
+CELERY_BEAT_SCHEDULE_FILENAME = str(DATA_DIR / "beat-schedule")
+CELERY_TIMEZONE = "UTC"
+INGEST_DRAIN_SLOTS = env_int("INGEST_DRAIN_SLOTS", 1, low=1, high=64)
+
+# --- Signing in -------------------------------------------------------------------------------------------------
+AUTHENTICATION_BACKENDS = ["axes.backends.AxesStandaloneBackend", "django.contrib.auth.backends.ModelBackend"]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 12}},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+]
+PASSWORD_HASHERS = [
+    "django.contrib.auth.hashers.Argon2PasswordHasher",
+    "django.contrib.auth.hashers.PBKDF2PasswordHasher",
+]
+LOGIN_URL = "admin:login"
+AXES_FAILURE_LIMIT = 5
+AXES_COOLOFF_TIME = timedelta(minutes=15)
+AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
+AXES_CLIENT_IP_CALLABLE = "apps.core.context.client_address"
+AXES_RESET_ON_SUCCESS = True
+AXES_VERBOSE = False
+SESSION_COOKIE_AGE = 8 * 3600
+SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
+# The prefix needs https; two portals on one host and two ports would otherwise sign each other out.
+SESSION_COOKIE_NAME = "__Host-session" if HTTPS else f"session-{_site.port or 80}"
+CSRF_COOKIE_NAME = "__Host-csrf" if HTTPS else f"csrf-{_site.port or 80}"
+CSRF_FAILURE_VIEW = "apps.core.problems.csrf_failure"
+
+# --- What a browser may do --------------------------------------------------------------------------------------
+SECURE_HSTS_SECONDS = 31_536_000 if HTTPS else 0
+SECURE_HSTS_INCLUDE_SUBDOMAINS = False
+SECURE_SSL_REDIRECT = HTTPS
+SECURE_REDIRECT_EXEMPT = [r"^api/(live|ready)/?$"]  # probes come without the proxy in front
+SECURE_REFERRER_POLICY = "same-origin"
+SECURE_CONTENT_TYPE_NOSNIFF = True
+X_FRAME_OPTIONS = "DENY"
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": [NONE],
+        "script-src": [SELF],
+        "style-src": [SELF],
+        "img-src": [SELF],
+        "font-src": [SELF],
+        "connect-src": [SELF],
+        "manifest-src": [SELF],
+        "form-action": [SELF],
+        "base-uri": [NONE],
+        "frame-ancestors": [NONE],
+    }
+}
+
+# --- Limits at the door (bytes unless named otherwise) ----------------------------------------------------------
+DATA_UPLOAD_MAX_MEMORY_SIZE = 2 * 1024 * 1024
+DATA_UPLOAD_MAX_NUMBER_FIELDS = 2000
+ENVELOPE_MAX_PACKED = env_int("ENVELOPE_MAX_PACKED", 2 * 1024 * 1024)
+ENVELOPE_MAX_UNPACKED = env_int("ENVELOPE_MAX_UNPACKED", 10 * 1024 * 1024)
+EVENT_MAX_BYTES = env_int("EVENT_MAX_BYTES", 1024 * 1024)
+INBOX_MAX_ROWS = env_int("INBOX_MAX_ROWS", 200_000)
+ERROR_RETENTION_DAYS = env_int("ERROR_RETENTION_DAYS", 100, low=1, high=3650)
+
+# --- Files, language, time --------------------------------------------------------------------------------------
+STATIC_URL = "static/"
+STATIC_ROOT = DATA_DIR / "static"
+STATICFILES_DIRS = [BASE_DIR / "static"]
+WHITENOISE_USE_FINDERS = True  # no collectstatic step on the way to the first page
+WHITENOISE_MAX_AGE = 3600 if not DEBUG else 0
+LANGUAGE_CODE = "en"
+USE_I18N = True
+USE_TZ = True
+TIME_ZONE = "UTC"
+# The zone that pages show until a person picks their own. Stored times are UTC whatever it says.
+PORTAL_TIME_ZONE = env_text("PORTAL_TIME_ZONE", "UTC")
+
+# --- Mail -------------------------------------------------------------------------------------------------------
+SMTP_HOST = env_text("SMTP_HOST")
+EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend" if SMTP_HOST else "apps.core.mail.KeptMailBackend"
+EMAIL_HOST = SMTP_HOST or "localhost"
+EMAIL_PORT = env_int("SMTP_PORT", 587, low=1, high=65535)
+EMAIL_HOST_USER = env_text("SMTP_USER")
+EMAIL_HOST_PASSWORD = env_text("SMTP_PASS")
+EMAIL_USE_TLS = env_bool("SMTP_TLS", EMAIL_PORT == 587)
+EMAIL_TIMEOUT = 10
+EMAIL_FILE_PATH = DATA_DIR / "mail"
+DEFAULT_FROM_EMAIL = SERVER_EMAIL = env_text("MAIL_FROM", f"portal@{_site.hostname}")
+SLACK_WEBHOOK_URL = env_text("SLACK_WEBHOOK_URL")
+# Networks and hosts that outbound requests may reach although they are private, comma separated.
+OUTBOUND_ALLOW = [n.strip() for n in env_text("OUTBOUND_ALLOW").split(",") if n.strip()]
+
+# --- API --------------------------------------------------------------------------------------------------------
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": [
+        "apps.projects.authentication.TokenAuthentication",
+        "rest_framework.authentication.SessionAuthentication",
+    ],
+    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_PARSER_CLASSES": ["apps.core.parsers.BoundedJSONParser"],
+    "DEFAULT_FILTER_BACKENDS": ["django_filters.rest_framework.DjangoFilterBackend"],
+    "DEFAULT_SCHEMA_CLASS": "drf_standardized_errors.openapi.AutoSchema",
+    "DEFAULT_PAGINATION_CLASS": "apps.core.paging.KeysetPagination",
+    "EXCEPTION_HANDLER": "apps.core.problems.drf_exception_handler",
+    "PAGE_SIZE": 50,
+    "UNAUTHENTICATED_USER": "django.contrib.auth.models.AnonymousUser",
+}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "Reliability portal",
+    "VERSION": "0.1.0",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+}
+
+# --- Logs -------------------------------------------------------------------------------------------------------
+LOG_LEVEL = env_text("LOG_LEVEL", "info", words=("debug", "info", "warning", "error"))
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"portal": {"()": "apps.core.logs.formatter", "as_json": PRODUCTION}},
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "portal"}},
+    "root": {"handlers": ["console"], "level": LOG_LEVEL.upper()},
+    "loggers": {
+        "django.request": {"level": "ERROR"},
+        "django.security": {"level": "ERROR"},
+        "celery.beat": {"level": "WARNING"},
+        "celery.app.trace": {"level": "WARNING"},
+        "celery.worker.strategy": {"level": "WARNING"},
+        "axes": {"level": "WARNING"},
+    },
+}
+SILENCED_SYSTEM_CHECKS: list[str] = []

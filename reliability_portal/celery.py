@@ -58,9 +58,9 @@ def beat_is_alive(**_: object) -> None:
         pulse.beat("beat", timezone.now())
 
 
-@signals.heartbeat_sent.connect
+@signals.task_prerun.connect
 def worker_is_alive(**_: object) -> None:
-    """A worker sends heartbeats from its main process, whatever its tasks are doing."""
+    """A worker that takes up ticks is alive."""
     pulse.beat("worker", timezone.now())
 
 

@@ -10,10 +10,15 @@ from redis.exceptions import RedisError
 
 SILENT_AFTER_S = 45
 _KEPT_S = 3600
+_RENEW_S = 5
+_renewed: dict[str, datetime] = {}
 
 
 def beat(kind: str, now: datetime) -> None:
-    """Say that a process of this kind is alive. A cache that is away is no reason to fail."""
+    """Say that a process of this kind is alive, every few seconds at most. A cache that is away is no reason to fail."""
+    if kind in _renewed and (now - _renewed[kind]).total_seconds() < _RENEW_S:
+        return
+    _renewed[kind] = now
     try:
         cache.set(f"portal:pulse:{kind}", now.timestamp(), _KEPT_S)
     except (RedisError, OSError):

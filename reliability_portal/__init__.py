@@ -1,0 +1,1 @@
+"""Composition root: settings, addresses, the table of ticks, the admin site. Nothing imports it."""

@@ -77,15 +77,16 @@ ROOMS = [
     "apps.alerts", "apps.ingest", "apps.reports",
 ]  # fmt: skip
 INSTALLED_APPS = [
-    "reliability_portal",
+    "reliability_portal.apps.PortalConfig",
     *ROOMS,
-    "django.contrib.admin",
+    "reliability_portal.apps.PortalAdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
     "django.contrib.messages",
     "django.contrib.staticfiles",
     "django.contrib.humanize",
+    "django.contrib.postgres",
     "csp",
     "axes",
     "rest_framework",
@@ -154,6 +155,7 @@ def _database(url: str) -> dict:
 
 EMBEDDED_DATABASE = not DATABASE_URL
 DATABASES = {"default": _database(DATABASE_URL or embedded.postgres_url("app"))}
+DATABASE_APP_ROLE = DATABASES["default"]["USER"]
 # The owner makes tables and partitions (migrate); everything else runs as the app role, which cannot change the
 # audit log. Without an owner of its own an external database has one role, and then only the triggers hold.
 DATABASE_OWNER_URL = env_text("DATABASE_OWNER_URL") or (embedded.postgres_url("owner") if EMBEDDED_DATABASE else "")

@@ -40,7 +40,7 @@ _ASSIGNED_NEEDLES = (
     "passw", "passph", "pwd", "secret", "token", "key", "credential", "authorization", "cookie", "session", "csrf",
     "xsrf",
 )  # fmt: skip
-_SQL_PASSWORD = r"(password\s{1,3})'[^'\n]{1,1024}'"
+_QUOTED_AFTER_PASSWORD = r"(password\s{1,3})'[^'\n]{1,1024}'"
 # Only what looks like a token follows: "basic functionality" is prose.
 _SCHEMES = (
     r"\b((?i:bearer|basic|digest|negotiate))\s{1,3}(?=[a-z._~+/=-]{0,64}[A-Z0-9])[A-Za-z0-9._~+/=-]{8,4096}"
@@ -144,7 +144,7 @@ PATTERNS = (
     Pattern("JWT", ("eyj",), re.compile(_JWT, re.ASCII)),
     Pattern("provider key", _PROVIDER_NEEDLES, re.compile(_PROVIDERS, re.ASCII)),
     Pattern("assigned secret", _ASSIGNED_NEEDLES, re.compile(_ASSIGNED, _FLAGS), rf"\1{REMOVED}"),
-    Pattern("password in SQL", ("password",), re.compile(_SQL_PASSWORD, _FLAGS), rf"\1'{REMOVED}'"),
+    Pattern("password in SQL", ("password",), re.compile(_QUOTED_AFTER_PASSWORD, _FLAGS), rf"\1'{REMOVED}'"),
     Pattern("e-mail address", ("@", "%40"), re.compile(_EMAIL)),
 )
 

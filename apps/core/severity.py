@@ -1,32 +1,32 @@
-"""One scale of severity, the words that other systems use for it, and the record scale on which the weights hang.
+"""One severity scale in code, the words that senders use for it, and the record scale on which the weights hang.
 
 The brief writes severity in three ways (Critical, CRITICAL, SEV1); they meet here, at the edges, and nowhere else.
 """
 
-from enum import StrEnum
+from django.db.models import TextChoices
 
 from apps.core.refusal import Refused
 
 
-class Severity(StrEnum):
-    """critical pages at once; error mails at once; warning goes to chat; info goes to digests."""
+class Severity(TextChoices):
+    """How loud it is: critical pages and mails at once; error mails and chats at once; warning chats; info waits."""
 
-    CRITICAL = "critical"
-    ERROR = "error"
-    WARNING = "warning"
-    INFO = "info"
+    CRITICAL = "critical", "Critical"
+    ERROR = "error", "Error"
+    WARNING = "warning", "Warning"
+    INFO = "info", "Info"
 
 
-class RecordSeverity(StrEnum):
-    """The scale of error records. Its weights enter the weighted MTTF."""
+class RecordSeverity(TextChoices):
+    """The scale of error records; MTTF weights hang on it (5, 3, 1)."""
 
-    CRITICAL = "Critical"
-    MAJOR = "Major"
-    MINOR = "Minor"
+    CRITICAL = "Critical", "Critical"
+    MAJOR = "Major", "Major"
+    MINOR = "Minor", "Minor"
 
     @property
     def weight(self) -> int:
-        """How much one failure of this severity counts: 5, 3 or 1."""
+        """How much one failure of this severity counts in the weighted MTTF."""
         return WEIGHTS[self]
 
 
@@ -34,19 +34,23 @@ class UnknownSeverity(Refused):
     """A word that is on neither scale; the message names the allowed ones."""
 
     def __init__(self, field: str = "severity") -> None:
-        super().__init__("invalid_choice", f"not a severity; use one of {', '.join(RecordSeverity)}", field)
+        super().__init__(
+            "invalid_choice", f"not a severity; use one of {', '.join(RecordSeverity.values)}", field
+        )
 
 
+RANK = {Severity.CRITICAL: 1, Severity.ERROR: 2, Severity.WARNING: 3, Severity.INFO: 4}
 WEIGHTS = {RecordSeverity.CRITICAL: 5, RecordSeverity.MAJOR: 3, RecordSeverity.MINOR: 1}
-
-_WORDS = {
-    Severity.CRITICAL: "critical crit fatal emergency emerg alert sev1 sev-1 p1",
-    Severity.ERROR: "error err high major sev2 sev-2 p2",
-    Severity.WARNING: "warning warn medium moderate minor sev3 sev-3 p3",
-    Severity.INFO: "info information informational notice low debug trace log sev4 sev-4 p4",
-}
-ALIASES = {word: severity for severity, words in _WORDS.items() for word in words.split()}
-
+ALIASES = {
+    "critical": Severity.CRITICAL, "sev1": Severity.CRITICAL, "sev-1": Severity.CRITICAL, "fatal": Severity.CRITICAL,
+    "crit": Severity.CRITICAL, "emergency": Severity.CRITICAL, "p1": Severity.CRITICAL,
+    "error": Severity.ERROR, "major": Severity.ERROR, "high": Severity.ERROR, "sev2": Severity.ERROR,
+    "sev-2": Severity.ERROR, "err": Severity.ERROR, "p2": Severity.ERROR,
+    "warning": Severity.WARNING, "warn": Severity.WARNING, "minor": Severity.WARNING, "medium": Severity.WARNING,
+    "moderate": Severity.WARNING, "sev3": Severity.WARNING, "sev-3": Severity.WARNING, "p3": Severity.WARNING,
+    "info": Severity.INFO, "low": Severity.INFO, "sev4": Severity.INFO, "sev-4": Severity.INFO, "debug": Severity.INFO,
+    "notice": Severity.INFO, "log": Severity.INFO, "p4": Severity.INFO,
+}  # fmt: skip
 _RECORD = {
     Severity.CRITICAL: RecordSeverity.CRITICAL,
     Severity.ERROR: RecordSeverity.MAJOR,
@@ -60,14 +64,14 @@ _SCALE = {
 }
 
 
-def find_severity(word: object) -> Severity | None:
-    """The severity that a word of any system means, whatever its case; None for what is no such word."""
+def severity_of(word: object) -> Severity | None:
+    """The scale's value of any alias, in any case; None for an unknown word and for what is no word."""
     return ALIASES.get(word.strip().lower()) if isinstance(word, str) else None
 
 
 def parse_severity(word: object, field: str = "severity") -> Severity:
-    """As find_severity, but raises UnknownSeverity for the door to answer with."""
-    severity = find_severity(word)
+    """As severity_of, but raises UnknownSeverity for a door to answer with."""
+    severity = severity_of(word)
     if severity is None:
         raise UnknownSeverity(field)
     return severity

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
-from apps.core.severity import RecordSeverity, Severity, find_severity, record_severity
+from apps.core.severity import RecordSeverity, Severity, record_severity, severity_of
 
 VALIDATION = "Validation Error"
 AUTHENTICATION = "Authentication Error"
@@ -51,8 +51,8 @@ _CODES = {
 _BY_CODE = {code: kind for kind, codes in _CODES.items() for code in codes.split()}
 
 _TYPES = {
-    VALIDATION: "ValidationError ValidationException ValidatorError RequestValidationError ParseError BadRequest ZodError"
-    " CastError SchemaError DataError NotNullViolation CheckViolation ForeignKeyViolation InvalidArgumentException"
+    VALIDATION: "ValidationError ValidationException ValidatorError RequestValidationError ParseError BadRequest"
+    " ZodError CastError SchemaError DataError NotNullViolation CheckViolation ForeignKeyViolation InvalidArgumentException"
     " MethodArgumentNotValidException ConstraintViolationException ResponseValidationError SuspiciousOperation",
     AUTHENTICATION: "AuthenticationError AuthenticationFailed AuthenticationException NotAuthenticated Unauthorized"
     " UnauthorizedError UnauthorizedException UnauthorizedAccessException JsonWebTokenError TokenExpiredError"
@@ -127,13 +127,13 @@ def level_of(word: object) -> str:
     """One of Sentry's five levels; error for what is no level."""
     if word in LEVELS:
         return str(word)
-    severity = find_severity(word)
+    severity = severity_of(word)
     return _LEVEL_OF[severity] if severity else "error"
 
 
 def severity_of_level(level: str) -> RecordSeverity:
     """fatal → Critical, error → Major, warning, info and debug → Minor."""
-    return record_severity(find_severity(level) or Severity.ERROR)
+    return record_severity(severity_of(level) or Severity.ERROR)
 
 
 def has_user_impact(level: str) -> bool:

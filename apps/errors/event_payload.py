@@ -24,12 +24,13 @@ _FRAME_KEYS = (
 _BREADCRUMB_KEYS = ("type", "category", "level", "message", "timestamp", "data")
 _PLAIN_KEYS = ("logger", "transaction", "dist", "sdk", "modules", "extra")
 # Names of headers that say nothing about the person; of all others only the name is kept.
-_HARMLESS_HEADERS = frozenset(
-    "accept accept-encoding accept-language cache-control connection content-encoding content-length content-type dnt"
-    " expect host if-modified-since if-none-match origin pragma range referer sec-ch-ua sec-ch-ua-mobile"
-    " sec-ch-ua-platform sec-fetch-dest sec-fetch-mode sec-fetch-site sec-fetch-user te traceparent"
-    " transfer-encoding upgrade user-agent via x-request-id x-correlation-id x-requested-with".split()
-)
+_HARMLESS_HEADERS = frozenset((
+    "accept", "accept-encoding", "accept-language", "cache-control", "connection", "content-encoding",
+    "content-length", "content-type", "dnt", "expect", "host", "if-modified-since", "if-none-match", "origin",
+    "pragma", "range", "referer", "sec-ch-ua", "sec-ch-ua-mobile", "sec-ch-ua-platform", "sec-fetch-dest",
+    "sec-fetch-mode", "sec-fetch-site", "sec-fetch-user", "te", "traceparent", "transfer-encoding", "upgrade",
+    "user-agent", "via", "x-request-id", "x-correlation-id", "x-requested-with",
+))  # fmt: skip
 
 
 def kept_of(event: dict[str, Any]) -> dict[str, Any]:
@@ -54,7 +55,7 @@ def _picked(source: dict[str, Any], keys: Iterable[str]) -> dict[str, Any]:
 def _values(interface: object, most: int) -> list[dict[str, Any]]:
     """The last `most` objects of `[…]` or `{"values": […]}`, as the protocol allows both; a single one counts."""
     if isinstance(interface, dict):
-        interface = interface["values"] if "values" in interface else [interface]
+        interface = interface.get("values", [interface])
     if not isinstance(interface, list):
         return []
     return [value for value in interface[-most:] if isinstance(value, dict)]

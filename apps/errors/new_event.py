@@ -20,7 +20,6 @@ MAX_STACK = 64 * 1024
 MAX_LINE = 200
 MAX_TAGS = 100
 MAX_TAG = 200
-SOURCES = ("sentry", "api", "client")
 
 _NUMBER = re.compile(r"-?[0-9]{1,12}(?:\.[0-9]{1,12})?")
 _LATEST_SECOND = 253_402_300_799  # the end of year 9999
@@ -31,7 +30,7 @@ class EventRefused(Refused):
 
 
 class Intake(msgspec.Struct, frozen=True, kw_only=True):
-    """What is known beside the event itself.
+    """What is known beside the event itself. `source` is sentry, server or client.
 
     `rules` are (pattern, component) in order; `event_id` is the envelope's or the door's, for events without one.
     """

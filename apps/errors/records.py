@@ -31,10 +31,11 @@ from apps.errors.traces import parse_trace
 CLIENT = "client"
 MAX_COMPONENT = 80
 RESOLUTIONS = ("Open", "In Progress", "Resolved")
-_KNOWN = frozenset(
-    "timestamp component errorType severity message stackTrace userImpact resolution code route endpoint method release"
-    " environment platform eventId event_id userId user tags userAgent fingerprint url".split()
-)
+_KNOWN = frozenset((
+    "timestamp", "component", "errorType", "severity", "message", "stackTrace", "userImpact", "resolution",
+    "code", "route", "endpoint", "method", "release", "environment", "platform", "eventId", "event_id",
+    "userId", "user", "tags", "userAgent", "fingerprint", "url",
+))  # fmt: skip
 
 
 def from_record(record: Any, intake: Intake) -> NewEvent:

@@ -1,4 +1,4 @@
-"""Stack traces that arrive as text (Python, JavaScript, Java and their kin), read into the frames that Sentry SDKs send.
+"""Stack traces that arrive as text (Python, JavaScript, Java), read into the frames that Sentry SDKs send.
 
 Exceptions come out in Sentry's order: the root cause first, what surfaced last; in each the outermost frame first.
 Reading is line by line with one anchored pattern a line, so its cost is linear in the text.
@@ -96,7 +96,7 @@ def _python_frame(match: re.Match[str]) -> Trace:
 
 def _is_java(line: str) -> bool:
     match = _JAVA_FRAME.match(line)
-    return match is not None and ".java:" in line or ".kt:" in line or "(Native Method)" in line
+    return (match is not None and ".java:" in line) or ".kt:" in line or "(Native Method)" in line
 
 
 def _parse_java(lines: list[str]) -> list[Trace]:

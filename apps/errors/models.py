@@ -1,0 +1,217 @@
+"""Failures as they were reported: events, the groups they fall into, and counters that pages and rules read."""
+
+from django.conf import settings
+from django.contrib.postgres.indexes import GinIndex, OpClass
+from django.db import models
+from django.db.models import Q
+from django.db.models.functions import Upper
+
+from apps.core.severity import RecordSeverity
+from apps.projects.models import Component, Project
+
+
+class GroupStatus(models.TextChoices):
+    """What people decided about a group. "In Progress" is unresolved with an assignee."""
+
+    UNRESOLVED = "unresolved", "Unresolved"
+    RESOLVED = "resolved", "Resolved"
+    IGNORED = "ignored", "Ignored"
+
+
+class ErrorGroup(models.Model):
+    """All events with one fingerprint in one project: the thing that people take, resolve and ignore."""
+
+    project = models.ForeignKey(Project, models.CASCADE, related_name="error_groups", db_index=False)
+    component = models.ForeignKey(Component, models.PROTECT, related_name="error_groups")
+    fingerprint = models.CharField(max_length=64)
+    title = models.CharField(max_length=300)
+    culprit = models.CharField(max_length=200, blank=True)
+    error_type = models.CharField(max_length=80, help_text="Its class, such as Validation Error.")
+    exception_type = models.CharField(max_length=200, blank=True)
+    severity = models.CharField(max_length=8, choices=RecordSeverity, help_text="Of its latest event.")
+    status = models.CharField(max_length=10, choices=GroupStatus, default=GroupStatus.UNRESOLVED)
+    assignee = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.SET_NULL, null=True, blank=True, related_name="error_groups"
+    )
+    first_seen = models.DateTimeField()
+    last_seen = models.DateTimeField()
+    first_release = models.CharField(max_length=200, blank=True)
+    last_release = models.CharField(max_length=200, blank=True)
+    event_count = models.BigIntegerField(default=0)
+    user_count = models.BigIntegerField(default=0, help_text="Distinct hashed users.")
+    last_event_id = models.UUIDField(null=True)
+    resolved_at = models.DateTimeField(null=True, blank=True)
+    resolved_by = models.CharField(max_length=150, blank=True)
+    resolved_in_release = models.CharField(max_length=200, blank=True)
+    resolution_notes = models.TextField(blank=True)
+    regressed_at = models.DateTimeField(null=True, blank=True)
+    times_regressed = models.PositiveIntegerField(default=0)
+    backfilled = models.BooleanField(default=False, editable=False)
+
+    class Meta:
+        ordering = ("-last_seen",)
+        constraints = (
+            models.UniqueConstraint(fields=("project", "fingerprint"), name="errors_group_fingerprint"),
+        )
+        indexes = (
+            # The list: open groups, newest first, of all projects or of one.
+            models.Index(fields=("status", "-last_seen"), name="errors_group_status"),
+            models.Index(fields=("project", "status", "-last_seen"), name="errors_group_project"),
+            # Rules: groups new or regressed since a moment.
+            models.Index(fields=("first_seen",), name="errors_group_new"),
+            models.Index(
+                fields=("regressed_at",), name="errors_group_regressed", condition=Q(regressed_at__isnull=False)
+            ),
+            # The search field of the list.
+            GinIndex(OpClass(Upper("title"), name="gin_trgm_ops"), name="errors_group_title"),
+        )
+        permissions = (
+            ("resolve_errorgroup", "Can take, resolve, ignore and reopen error groups"),
+        )
+
+    def __str__(self) -> str:
+        return self.title
+
+    @property
+    def time_to_resolve_minutes(self) -> int | None:
+        """First seen to resolved, in minutes; None while it is open."""
+        if self.resolved_at is None:
+            return None
+        return int((self.resolved_at - self.first_seen).total_seconds() // 60)
+
+    @property
+    def resolution_status(self) -> str:
+        """The record's words: Open, In Progress, Resolved; Ignored stands beside them."""
+        if self.status == GroupStatus.UNRESOLVED:
+            return "In Progress" if self.assignee_id else "Open"
+        return GroupStatus(self.status).label
+
+
+class ErrorEvent(models.Model):
+    """One failure. Partitioned by day over its id, which begins with the event's own milliseconds.
+
+    Counts of pages and rules never come from here but from the rollups below.
+    """
+
+    id = models.UUIDField(primary_key=True, editable=False)
+    event_id = models.CharField(max_length=32, help_text="The sender's id, 32 hex digits.")
+    occurred_at = models.DateTimeField()
+    received_at = models.DateTimeField()
+    project = models.ForeignKey(Project, models.DO_NOTHING, db_index=False, db_constraint=False)
+    component = models.ForeignKey(Component, models.DO_NOTHING, db_index=False, db_constraint=False)
+    group = models.ForeignKey(
+        ErrorGroup, models.DO_NOTHING, related_name="events", db_index=False, db_constraint=False
+    )
+    severity = models.CharField(max_length=8, choices=RecordSeverity)
+    error_type = models.CharField(max_length=80)
+    message = models.TextField(blank=True)
+    user_hash = models.CharField(max_length=64, blank=True)
+    user_impact = models.BooleanField(default=True)
+    release = models.CharField(max_length=200, blank=True)
+    environment = models.CharField(max_length=64, blank=True)
+    endpoint = models.CharField(max_length=200, blank=True)
+    device_type = models.CharField(max_length=8, blank=True)
+    source = models.CharField(max_length=8, help_text="sentry, server, client or demo.")
+    tags = models.JSONField(default=dict)
+    payload = models.JSONField(default=dict)
+    backfilled = models.BooleanField(default=False, editable=False)
+
+    class Meta:
+        ordering = ("-id",)
+        default_permissions = ("view",)
+        indexes = (
+            # The events of a group, newest first: its page, and previous and next.
+            models.Index(fields=("group", "-id"), name="errors_event_group"),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.error_type}: {self.message[:80]}"
+
+
+class SeenEvent(models.Model):
+    """Ids of events whose own time cannot be used, so that a retry of them is known; kept 48 h."""
+
+    id = models.UUIDField(primary_key=True, editable=False, help_text="Project and event id, hashed.")
+    seen_at = models.DateTimeField(db_index=True)
+    stored_as = models.UUIDField()
+
+    class Meta:
+        default_permissions = ()
+
+
+class ErrorMinute(models.Model):
+    """Errors per minute, component, severity: what rules and charts read. Written with the events they count."""
+
+    id = models.BigAutoField(primary_key=True)
+    project = models.ForeignKey(Project, models.CASCADE, db_index=False)
+    component = models.ForeignKey(Component, models.CASCADE, db_index=False)
+    minute = models.DateTimeField()
+    severity = models.CharField(max_length=8, choices=RecordSeverity)
+    n = models.BigIntegerField()
+    impacting = models.BigIntegerField(help_text="Of them with user impact.")
+
+    class Meta:
+        default_permissions = ()
+        constraints = (
+            # Read as: the last minutes, narrowed to a component. The minute stands first for that reason.
+            models.UniqueConstraint(
+                fields=("minute", "component", "severity"), name="errors_minute_component_severity"
+            ),
+        )
+
+
+class EndpointMinute(models.Model):
+    """Errors per minute and endpoint: distinct failing endpoints of the last minutes, for the cascade rule."""
+
+    id = models.BigAutoField(primary_key=True)
+    project = models.ForeignKey(Project, models.CASCADE, db_index=False)
+    minute = models.DateTimeField()
+    endpoint = models.CharField(max_length=200)
+    n = models.BigIntegerField()
+
+    class Meta:
+        default_permissions = ()
+        constraints = (
+            models.UniqueConstraint(fields=("minute", "project", "endpoint"), name="errors_endpoint_minute"),
+        )
+
+
+class GroupHour(models.Model):
+    """Events per group and hour: spark lines and "seen in the last day"."""
+
+    id = models.BigAutoField(primary_key=True)
+    group = models.ForeignKey(ErrorGroup, models.CASCADE, related_name="hours", db_index=False)
+    hour = models.DateTimeField()
+    n = models.BigIntegerField()
+
+    class Meta:
+        default_permissions = ()
+        constraints = (models.UniqueConstraint(fields=("group", "hour"), name="errors_grouphour_group_hour"),)
+        indexes = (models.Index(fields=("hour",), name="errors_grouphour_hour"),)
+
+
+class GroupUser(models.Model):
+    """Which hashed users a group has hit: what `user_count` counts."""
+
+    id = models.BigAutoField(primary_key=True)
+    group = models.ForeignKey(ErrorGroup, models.CASCADE, db_index=False)
+    user_hash = models.CharField(max_length=64)
+    last_seen = models.DateTimeField()
+
+    class Meta:
+        default_permissions = ()
+        constraints = (models.UniqueConstraint(fields=("group", "user_hash"), name="errors_groupuser_user"),)
+
+
+class GroupTag(models.Model):
+    """How often each value of a tag stood on a group's events. Rare values beyond a cap are folded into "other"."""
+
+    id = models.BigAutoField(primary_key=True)
+    group = models.ForeignKey(ErrorGroup, models.CASCADE, related_name="tag_counts", db_index=False)
+    key = models.CharField(max_length=64)
+    value = models.CharField(max_length=200)
+    n = models.BigIntegerField()
+
+    class Meta:
+        default_permissions = ()
+        constraints = (models.UniqueConstraint(fields=("group", "key", "value"), name="errors_grouptag_value"),)

@@ -1,0 +1,101 @@
+"""Writes of the projects room."""
+
+import hashlib
+import secrets
+from datetime import datetime
+from typing import Any
+
+from django.conf import settings
+from django.core.exceptions import ValidationError
+from django.db import transaction
+from django.utils import timezone
+from django.utils.text import slugify
+
+from apps.audit import services as audit
+from apps.audit.models import Category
+from apps.projects.models import SCOPES, ApiToken, Component, Project, ProjectKey
+
+TOKEN_PREFIX = "rp_"  # noqa: S105 - the visible start of a token, not a token
+
+
+def free_slug(name: str, taken: Any) -> str:
+    """A slug for `name` that no row of the query set `taken` has."""
+    base = slugify(name)[:50] or "unnamed"
+    used = set(taken.filter(slug__startswith=base).values_list("slug", flat=True))
+    return next(s for s in (base, *(f"{base}-{n}" for n in range(2, len(used) + 3))) if s not in used)
+
+
+@transaction.atomic
+def create_project(*, name: str, key: str = "", actor: Any = None, backfilled: bool = False) -> Project:
+    """A project with its first DSN key; `key` gives the 32 hex digits, else they are drawn."""
+    project = Project(name=name, slug=free_slug(name, Project.objects), backfilled=backfilled)
+    project.full_clean()
+    project.save()
+    audit.record("project.create", resource=project, category=Category.CONFIG, actor=actor)
+    create_key(project=project, public_key=key, actor=actor)
+    return project
+
+
+@transaction.atomic
+def create_key(
+    *, project: Project, public_key: str = "", label: str = "default", actor: Any = None
+) -> ProjectKey:
+    """A further key of a project; old and new work side by side until the old one is switched off."""
+    key = ProjectKey(project=project, label=label)
+    if public_key:
+        key.public_key = public_key
+    key.full_clean()
+    key.save()
+    shown = {"key": f"{key.public_key[:8]}…"}
+    audit.record("project_key.create", resource=key, category=Category.CONFIG, actor=actor, details=shown)
+    return key
+
+
+@transaction.atomic
+def ensure_component(*, project: Project, name: str, actor: Any = None) -> Component:
+    """The component of that name, made when a sender names it first. Two drains may ask at once: one row comes of it."""
+    name = name.strip()[:80] or "API Services"
+    found = Component.objects.filter(project=project, name=name).first()
+    if found:
+        return found
+    slug = free_slug(name, Component.objects.filter(project=project))
+    Component.objects.bulk_create([Component(project=project, name=name, slug=slug)], ignore_conflicts=True)
+    component = Component.objects.get(project=project, name=name)
+    audit.record("component.create", resource=component, category=Category.CONFIG, actor=actor)
+    return component
+
+
+def dsn(key: ProjectKey) -> str:
+    """What an SDK is given: scheme://key@host/project."""
+    scheme, _, rest = settings.SITE_URL.partition("://")
+    return f"{scheme}://{key.public_key}@{rest}/{key.project_id}"
+
+
+@transaction.atomic
+def create_token(
+    *, user: Any, scopes: list[str], name: str = "token", expires_at: datetime | None = None, actor: Any = None
+) -> tuple[ApiToken, str]:
+    """A token and its secret text, which is not stored and cannot be shown again."""
+    unknown = sorted(set(scopes) - SCOPES.keys())
+    if unknown:
+        raise ValidationError({"scopes": f"Unknown: {', '.join(unknown)}. Known: {', '.join(SCOPES)}."})
+    secret = TOKEN_PREFIX + secrets.token_urlsafe(32)
+    token = ApiToken.objects.create(
+        user=user, name=name, prefix=secret[:10], digest=token_digest(secret), scopes=scopes, expires_at=expires_at
+    )
+    audit.record(
+        "api_token.create", resource=token, category=Category.SECURITY, actor=actor, details={"scopes": scopes}
+    )
+    return token, secret
+
+
+@transaction.atomic
+def revoke_token(*, token: ApiToken, actor: Any = None) -> None:
+    """End a token at once; a second call changes nothing."""
+    if ApiToken.objects.filter(pk=token.pk, revoked_at=None).update(revoked_at=timezone.now()):
+        audit.record("api_token.revoke", resource=token, category=Category.SECURITY, actor=actor)
+
+
+def token_digest(secret: str) -> bytes:
+    """How tokens are stored: 256 random bits need no salt and no slow hash."""
+    return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).digest()

@@ -1,0 +1,70 @@
+"""The table of ticks: what the portal does by itself, how often, and in which room. This table is the architecture.
+
+POST → ingest: authenticate, limit, unpack, inbox (durable) → 2xx
+people (admin, API) → services, each ending in audit
+"""
+
+import os
+
+import django
+from celery import Celery, signals
+from django.apps import apps
+from django.conf import settings
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "reliability_portal.settings")
+if not apps.ready:  # a worker and beat come in through this module
+    django.setup()
+
+from django.utils import timezone  # noqa: E402
+
+from apps.core import pulse, ticks  # noqa: E402
+from apps.core.ticks import Tick, table  # noqa: E402
+
+FAST, SLOW = "fast", "slow"
+TICKS = (
+    # inbox → decode, scrub → error groups and events
+    Tick("ingest.drain", 1, "apps.ingest.tasks.drain", FAST, slots=settings.INGEST_DRAIN_SLOTS, lease_s=60),
+    # rules ask their questions → Alert → Incident → Escalation (due now)
+    Tick("alerts.watch", 10, "apps.alerts.tasks.watch", FAST),
+    # due escalations → Page rows
+    Tick("alerts.escalate", 5, "apps.alerts.tasks.escalate", FAST),
+    # claim Page → channel → Attempt, TimelineEntry
+    Tick("alerts.deliver", 2, "apps.alerts.tasks.deliver", FAST),
+    # partitions ahead of now, retention
+    Tick("core.partitions", 3600, "apps.core.tasks.partitions", SLOW),
+)
+table.fill(TICKS)
+
+app = Celery("portal")
+app.config_from_object("django.conf:settings", namespace="CELERY")
+app.conf.task_default_queue = SLOW
+app.conf.beat_schedule = {
+    f"{tick.name}#{slot}": {
+        "task": "portal.tick",
+        "schedule": tick.every_s,
+        "args": (tick.name, slot),
+        # A stopped worker must not wake to a thousand old ticks.
+        "options": {"queue": tick.queue, "expires": max(3 * tick.every_s, 10)},
+    }
+    for tick in TICKS
+    for slot in range(tick.slots)
+}
+
+
+@signals.before_task_publish.connect
+def beat_is_alive(**_: object) -> None:
+    """Beat publishes every second; its pulse is that."""
+    if settings.PORTAL_PROCESS == "beat":
+        pulse.beat("beat", timezone.now())
+
+
+@signals.task_prerun.connect
+def worker_is_alive(**_: object) -> None:
+    """A worker that takes up ticks is alive."""
+    pulse.beat("worker", timezone.now())
+
+
+@app.task(name="portal.tick", ignore_result=True)
+def tick(name: str, slot: int) -> None:
+    """Wake one tick; whatever it does is in its room."""
+    ticks.run(name, slot)

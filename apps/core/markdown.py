@@ -40,7 +40,7 @@ def encodable(value: object) -> str:
 
 
 def render_markdown(value: object) -> SafeString:
-    """HTML of a person's Markdown: their HTML is text, links lead to http and https only, images are links."""
+    """HTML of a person's Markdown: HTML in it is text, links lead to http and https only, no images."""
     text = encodable(value)[:LONGEST]
     return mark_safe(_PARSER.render(text))  # noqa: S308  the parser escapes all text, html is off
 

@@ -1,4 +1,4 @@
-"""Tags of the pages: badges, times, figures, small drawings. Bad values are shown as a dash, never as an error."""
+"""Tags of the pages: badges, times, figures, drawings. Bad values become a dash, never an error."""
 
 from collections.abc import Iterable
 from datetime import date, datetime
@@ -24,9 +24,11 @@ register.filter("marks", show_marks)
 def _use(name: str, css: str) -> SafeString:
     safe = "".join(c for c in str(name) if c.isascii() and (c.isalnum() or c == "-")) or "info"
     return format_html(
-        '<svg class="{}" viewBox="0 0 16 16" aria-hidden="true" focusable="false"><use href="{}#{}"></use></svg>',
-        css, static("portal/icons.svg"), safe,
-    )  # fmt: skip
+        '<svg class="{}" viewBox="0 0 16 16" aria-hidden="true"><use href="{}#{}"></use></svg>',
+        css,
+        static("portal/icons.svg"),
+        safe,
+    )
 
 
 @register.simple_tag
@@ -97,7 +99,7 @@ def figure(n: object) -> str:
 
 @register.simple_tag
 def avatar(name: object) -> SafeString:
-    """The initial in a circle, in one of four tints that stays with the name. The name itself stands beside it."""
+    """The initial in a circle, in one of four tints that stays with the name; the name stands beside it."""
     text = encodable(name)
     initial = next((c for c in text if c.isalnum()), "?").upper()[:1]
     tint = sum(map(ord, text)) % 4 + 1
@@ -108,19 +110,23 @@ def avatar(name: object) -> SafeString:
 def meter(fraction: object, tone: str = "info", label: object = "") -> SafeString:
     """A bar of 0 to 1 beside its figure. What is no number is drawn empty and called "No data"."""
     found = wording.number(fraction)
-    tone = tone if tone in TONES else "info"
+    tone = "nodata" if found is None else tone if tone in TONES else "info"
     width = 0 if found is None else round(min(max(found, 0.0), 1.0) * 100)
+    words = encodable(label) or ("No data" if found is None else f"{width} %")
     return format_html(
-        '<svg class="meter meter--{}" viewBox="0 0 100 6" preserveAspectRatio="none" role="img"><title>{}</title>'
+        '<svg class="meter meter--{}" viewBox="0 0 100 6" preserveAspectRatio="none" role="img">'
+        "<title>{}</title>"
         '<rect class="meter__track" width="100" height="6"></rect>'
         '<rect class="meter__fill" width="{}" height="6"></rect></svg>',
-        "nodata" if found is None else tone, encodable(label) or ("No data" if found is None else f"{width} %"), width,
-    )  # fmt: skip
+        tone,
+        words,
+        width,
+    )
 
 
 @register.simple_tag
 def spark(values: object, label: object = "") -> SafeString:
-    """Bars of a series, oldest first. What is no number leaves a gap, so that no data does not look like zero."""
+    """Bars of a series, oldest first. What is no number leaves a gap: no data is not zero."""
     given = islice(values, SPARK_BARS) if isinstance(values, Iterable) else ()
     series = [wording.number(value) for value in given]
     top = max((v for v in series if v is not None), default=0.0)

@@ -4,8 +4,12 @@ from django.apps import AppConfig
 
 
 class CoreConfig(AppConfig):
-    """See docs/explanation/rooms.md for what this room owns and what it must not do."""
+    """What every room stands on; nothing that people edit."""
 
     name = "apps.core"
     label = "core"
     default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        """System checks."""
+        from apps.core import checks  # noqa: F401

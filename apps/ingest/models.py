@@ -21,7 +21,7 @@ class InboxEntry(models.Model):
     received_at = models.DateTimeField()
     project_id = models.BigIntegerField()
     kind = models.PositiveSmallIntegerField(choices=EntryKind)
-    event_id = models.CharField(max_length=32, blank=True)
+    coding = models.CharField(max_length=8, blank=True, help_text="Content-Encoding of the body, kept as it came.")
     context = models.JSONField(default=dict, help_text="Device type and hashed caller; nothing else of the request.")
     body = models.BinaryField()
     attempts = models.PositiveSmallIntegerField(default=0)

@@ -18,7 +18,7 @@ class Migration(migrations.Migration):
                 ('received_at', models.DateTimeField()),
                 ('project_id', models.BigIntegerField()),
                 ('kind', models.PositiveSmallIntegerField(choices=[(1, 'Sentry envelope'), (2, 'Sentry store'), (3, 'Error record'), (4, 'Browser error')])),
-                ('event_id', models.CharField(blank=True, max_length=32)),
+                ('coding', models.CharField(blank=True, help_text='Content-Encoding of the body, kept as it came.', max_length=8)),
                 ('context', models.JSONField(default=dict, help_text='Device type and hashed caller; nothing else of the request.')),
                 ('body', models.BinaryField()),
                 ('attempts', models.PositiveSmallIntegerField(default=0)),

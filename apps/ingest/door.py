@@ -122,9 +122,28 @@ def _authorise(given: auth.Credentials, project_id: int, environ: Environ) -> No
         raise auth.AuthRefused
     if facts.project_id != project_id:
         raise Forbidden("wrong_project", "this key belongs to another project", "project")
+    _check_origin(facts, environ)
+
+
+def _check_origin(facts: keys.KeyFacts, environ: Environ) -> None:
+    """Browsers say where a page comes from; a key may name the pages that may use it. Advice, not a wall."""
     origin = environ.get("HTTP_ORIGIN", "")
     if origin and facts.allowed_origins and origin not in facts.allowed_origins:
         raise Forbidden("origin_not_allowed", "this key may not be used from that origin", "Origin")
+
+
+def authorise_for_project(environ: Environ) -> int:
+    """The project that a JSON door's key belongs to; its path names none. Raises Refused, DatabaseError."""
+    given = auth.credentials(
+        sentry_auth=environ.get("HTTP_X_SENTRY_AUTH", ""),
+        authorization=environ.get("HTTP_AUTHORIZATION", ""),
+        query=environ.get("QUERY_STRING", ""),
+    )
+    facts = keys.find(given.key)
+    if facts is None:
+        raise auth.AuthRefused
+    _check_origin(facts, environ)
+    return facts.project_id
 
 
 def read_body(environ: Environ) -> bytes:

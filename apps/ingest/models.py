@@ -8,8 +8,7 @@ class EntryKind(models.IntegerChoices):
 
     ENVELOPE = 1, "Sentry envelope"
     STORE = 2, "Sentry store"
-    SERVER = 3, "Error record"
-    CLIENT = 4, "Browser error"
+    RECORDS = 3, "Error records"
 
 
 class InboxEntry(models.Model):

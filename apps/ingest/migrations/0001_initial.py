@@ -17,7 +17,7 @@ class Migration(migrations.Migration):
                 ('id', models.BigAutoField(primary_key=True, serialize=False)),
                 ('received_at', models.DateTimeField()),
                 ('project_id', models.BigIntegerField()),
-                ('kind', models.PositiveSmallIntegerField(choices=[(1, 'Sentry envelope'), (2, 'Sentry store'), (3, 'Error record'), (4, 'Browser error')])),
+                ('kind', models.PositiveSmallIntegerField(choices=[(1, 'Sentry envelope'), (2, 'Sentry store'), (3, 'Error records')])),
                 ('coding', models.CharField(blank=True, help_text='Content-Encoding of the body, kept as it came.', max_length=8)),
                 ('context', models.JSONField(default=dict, help_text='Device type and hashed caller; nothing else of the request.')),
                 ('body', models.BinaryField()),

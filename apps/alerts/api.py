@@ -68,7 +68,9 @@ class AlertFilter(django_filters.FilterSet):
         severity = severity_of(word)
         if severity is None:
             known = ", ".join(Severity.values)
-            raise serializers.ValidationError({"severity": f"Unknown severity {word[:40]!r}. Known: {known}."})
+            raise serializers.ValidationError(
+                {"severity": f"Unknown severity {word[:40]!r}. Known: {known}."}
+            )
         return alerts.filter(severity=severity)
 
     def by_component(self, alerts: QuerySet[Alert], name: str, word: str) -> QuerySet[Alert]:

@@ -55,7 +55,8 @@ def alerts_panel(incident: Incident) -> Panel:
     """At the side of an incident: its alerts, newest first."""
     alerts = Alert.objects.filter(incident=incident).order_by("-triggered_at")[:SHOWN]
     rows = [
-        Row(a.title, _times(a.count), _badge(a), _change("alert", a.pk), a.sentence, a.triggered_at) for a in alerts
+        Row(a.title, _times(a.count), _badge(a), _change("alert", a.pk), a.sentence, a.triggered_at)
+        for a in alerts
     ]
     return Panel("Alerts", rows, empty="No alert is attached.", order=10)
 
@@ -93,7 +94,10 @@ def postmortem_panel(postmortem: PostMortem) -> Panel:
     """Facts for a draft: what fired when, and who was paged when."""
     incident = postmortem.incident
     alerts = Alert.objects.filter(incident=incident).order_by("triggered_at")[:SHOWN]
-    rows = [Row(a.title, a.severity, _badge(a), _change("alert", a.pk), a.sentence, a.triggered_at) for a in alerts]
+    rows = [
+        Row(a.title, a.severity, _badge(a), _change("alert", a.pk), a.sentence, a.triggered_at)
+        for a in alerts
+    ]
     sent = _pages_of(incident).filter(state__in=(PageState.SENT, PageState.DELIVERED, PageState.FAILED))
     rows += [_page_row(page) for page in sent.order_by("id")[:SHOWN]]
     return Panel("Alerts and pages", rows, empty="Nothing fired and nobody was paged.", order=20)

@@ -39,12 +39,16 @@ def _back(request: HttpRequest, otherwise: str) -> HttpResponse:
     return HttpResponseRedirect(to if to and safe else otherwise)
 
 
-def _on_incident(request: HttpRequest, pk: int, service: Callable[..., bool], done: str, known: str) -> HttpResponse:
+def _on_incident(
+    request: HttpRequest, pk: int, service: Callable[..., bool], done: str, known: str
+) -> HttpResponse:
     act = _act(request)
     incident = get_object_or_404(Incident, pk=pk)
     changed = service(incident=incident, act=act)
     messages.add_message(
-        request, messages.SUCCESS if changed else messages.INFO, f"{incident.number} {done if changed else known}"
+        request,
+        messages.SUCCESS if changed else messages.INFO,
+        f"{incident.number} {done if changed else known}",
     )
     return _back(request, reverse("admin:incidents_incident_change", args=[pk]))
 
@@ -53,7 +57,11 @@ def _on_incident(request: HttpRequest, pk: int, service: Callable[..., bool], do
 def acknowledge_incident(request: HttpRequest, pk: int) -> HttpResponse:
     """Take an incident: nobody else is paged for it."""
     return _on_incident(
-        request, pk, services.acknowledge_incident, "is yours; nobody else is paged.", "had been acknowledged already."
+        request,
+        pk,
+        services.acknowledge_incident,
+        "is yours; nobody else is paged.",
+        "had been acknowledged already.",
     )
 
 
@@ -61,7 +69,11 @@ def acknowledge_incident(request: HttpRequest, pk: int) -> HttpResponse:
 def resolve_incident(request: HttpRequest, pk: int) -> HttpResponse:
     """The failure is over: the incident and all its alerts."""
     return _on_incident(
-        request, pk, services.resolve_incident, "is resolved, with all its alerts.", "had been resolved already."
+        request,
+        pk,
+        services.resolve_incident,
+        "is resolved, with all its alerts.",
+        "had been resolved already.",
     )
 
 

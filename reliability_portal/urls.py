@@ -10,6 +10,7 @@ urlpatterns = [
     re_path(r"^api/live/?$", core.live, name="live"),
     re_path(r"^api/ready/?$", core.ready, name="ready"),
     path("", include("apps.ingest.urls")),
+    path("", include("apps.alerts.urls")),
     path("zone/", core.set_zone, name="set_zone"),
     path("admin/", admin.site.urls),
     path("", RedirectView.as_view(pattern_name="admin:index"), name="home"),

@@ -11,7 +11,7 @@ from typing import Any
 
 from django.contrib.auth import get_user_model
 from django.db import connection, transaction
-from django.db.models import F, Min, Prefetch
+from django.db.models import F, Min, Prefetch, prefetch_related_objects
 
 from apps.alerts import channels, delivery, escalation, messages, outbox
 from apps.alerts.escalation import ChannelFacts, MethodFacts, PersonFacts, Plan, PolicyFacts, StepFacts
@@ -36,10 +36,9 @@ BATCH = 500
 
 # --- Facts for the plan ------------------------------------------------------------------------------------------
 def policy_facts(policy: EscalationPolicy) -> PolicyFacts:
-    """A stored policy as the pure plan wants it; a team is its members now."""
-    steps = policy.steps.select_related("team", "channel").prefetch_related("users", "team__members")
+    """A stored policy, its steps prefetched, as the pure plan wants it; a team is its members now."""
     return PolicyFacts(
-        policy.name, tuple(_step_facts(step) for step in steps), policy.repeat_count, policy.repeat_wait_s,
+        policy.name, tuple(_step_facts(step) for step in policy.steps.all()), policy.repeat_count, policy.repeat_wait_s,
         policy.fallback_user_id,
     )  # fmt: skip
 
@@ -84,9 +83,18 @@ def _person_facts(user: Any) -> PersonFacts:
 
 def plan_for(policy: EscalationPolicy, now: datetime) -> Plan:
     """The plan of a policy as of now: what the engine freezes and what the preview shows."""
-    facts = policy_facts(policy)
-    named = {user_id for step in facts.steps for user_id in step.user_ids}
-    return escalation.plan(facts, people_facts(named | {facts.fallback_user_id}), now)
+    return plans_for([policy], now)[policy.pk]
+
+
+def plans_for(policies: list[EscalationPolicy], now: datetime) -> dict[int, Plan]:
+    """Plans of several policies by id, in a fixed number of queries."""
+    steps = EscalationStep.objects.select_related("team", "channel").order_by("order", "id")
+    wanted = Prefetch("steps", steps.prefetch_related("users", "team__members"))
+    prefetch_related_objects(policies, wanted)
+    facts = {policy.pk: policy_facts(policy) for policy in policies}
+    named = {user_id for one in facts.values() for step in one.steps for user_id in step.user_ids}
+    people = people_facts(named | {one.fallback_user_id for one in facts.values()})
+    return {pk: escalation.plan(one, people, now) for pk, one in facts.items()}
 
 
 # --- Starting and stopping ---------------------------------------------------------------------------------------

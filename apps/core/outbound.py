@@ -141,8 +141,9 @@ def _host_allowed(host: str) -> bool:
 
 def _literal_allowed(parts: SplitResult) -> bool:
     address = _as_address(str(parts.hostname))
-    # A name may resolve into an allowed network: its port is judged again once the addresses are known.
-    return address is None or _in_allowed_network(address)
+    if address is None:  # a name may lead into an allowed network: judged again once the addresses are known
+        return any(True for _ in _allowed_networks())
+    return _in_allowed_network(address)
 
 
 def _in_allowed_network(address: Address) -> bool:

@@ -1,4 +1,4 @@
-"""What the app role may do: everything to ordinary tables, SELECT and INSERT to append-only ones, nothing to partitions.
+"""What the app role may do: all to ordinary tables, SELECT and INSERT to append-only ones, nothing to partitions.
 
 Written after each `migrate`, by the owner, so that a new table is reachable and an append-only one is closed without
 anybody having to remember it. With one role for everything only the triggers hold; `manage.py check` says so.

@@ -17,7 +17,9 @@ class Command(Flush):
         """Empty every table of a database whose name starts with test_."""
         connection = connections[options["database"]]
         if not str(connection.settings_dict["NAME"]).startswith("test_"):
-            raise CommandError("flush would erase the audit log. `make reset` removes an embedded portal's data.")
+            raise CommandError(
+                "flush would erase the audit log. `make reset` removes an embedded portal's data."
+            )
         with as_owner(options["database"]):
             self._triggers(connection, "DISABLE")
             super().handle(**options)

@@ -16,7 +16,9 @@ def pytest_load_initial_conftests(early_config, parser, args):
 
 
 @pytest.fixture(scope="session")
-def django_db_setup(request, django_test_environment, django_db_blocker, django_db_keepdb, django_db_createdb):
+def django_db_setup(
+    request, django_test_environment, django_db_blocker, django_db_keepdb, django_db_createdb
+):
     """One migrated test database per worker: made and dropped by the owner, used by the app role."""
     from django.test.utils import setup_databases, teardown_databases
 

@@ -24,9 +24,8 @@ def django_db_setup(
 
     from apps.core.owner import as_owner
 
-    with django_db_blocker.unblock():
-        with as_owner():
-            made = setup_databases(verbosity=0, interactive=False, keepdb=django_db_keepdb)
+    with django_db_blocker.unblock(), as_owner():
+        made = setup_databases(verbosity=0, interactive=False, keepdb=django_db_keepdb)
     yield
     with django_db_blocker.unblock():
         from django.db import connections

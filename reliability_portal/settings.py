@@ -24,13 +24,17 @@ DATABASE_URL = env_text("DATABASE_URL")
 REDIS_URL = env_text("REDIS_URL")
 # Whoever brings a database of their own means it: the strict defaults then hold without asking.
 PORTAL_ENV = env_text(
-    "PORTAL_ENV", "production" if DATABASE_URL else "development", words=("production", "staging", "development")
+    "PORTAL_ENV",
+    "production" if DATABASE_URL else "development",
+    words=("production", "staging", "development"),
 )
 PRODUCTION = PORTAL_ENV == "production"
 PORTAL_PROCESS = env_text("PORTAL_PROCESS", "command", words=("web", "worker", "beat", "command"))
 DEBUG = env_bool("DEBUG", False)
 if DEBUG and PRODUCTION:
-    raise ImproperlyConfigured("DEBUG=true is refused with PORTAL_ENV=production: it shows settings to strangers.")
+    raise ImproperlyConfigured(
+        "DEBUG=true is refused with PORTAL_ENV=production: it shows settings to strangers."
+    )
 
 
 def _secret_key() -> str:
@@ -62,7 +66,9 @@ PORT = env_int("PORT", 8000, low=1, high=65535)
 SITE_URL = env_text("SITE_URL", "" if PRODUCTION else f"http://127.0.0.1:{PORT}").rstrip("/")
 _site = urlsplit(SITE_URL)
 if _site.scheme not in ("http", "https") or not _site.hostname:
-    raise ImproperlyConfigured(f"SITE_URL={SITE_URL!r}: the address people open, such as https://portal.example.org.")
+    raise ImproperlyConfigured(
+        f"SITE_URL={SITE_URL!r}: the address people open, such as https://portal.example.org."
+    )
 HTTPS = _site.scheme == "https"
 ALLOWED_HOSTS = [_site.hostname, *([] if PRODUCTION else ["127.0.0.1", "localhost", "[::1]"])]
 ALLOWED_HOSTS += [h.strip() for h in env_text("EXTRA_HOSTS").split(",") if h.strip()]
@@ -158,7 +164,9 @@ DATABASES = {"default": _database(DATABASE_URL or embedded.postgres_url("app"))}
 DATABASE_APP_ROLE = DATABASES["default"]["USER"]
 # The owner makes tables and partitions (migrate); everything else runs as the app role, which cannot change the
 # audit log. Without an owner of its own an external database has one role, and then only the triggers hold.
-DATABASE_OWNER_URL = env_text("DATABASE_OWNER_URL") or (embedded.postgres_url("owner") if EMBEDDED_DATABASE else "")
+DATABASE_OWNER_URL = env_text("DATABASE_OWNER_URL") or (
+    embedded.postgres_url("owner") if EMBEDDED_DATABASE else ""
+)
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 _redis = embedded.redis_urls(REDIS_URL)
@@ -257,7 +265,9 @@ PORTAL_TIME_ZONE = env_text("PORTAL_TIME_ZONE", "UTC")
 
 # --- Mail -------------------------------------------------------------------------------------------------------
 SMTP_HOST = env_text("SMTP_HOST")
-EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend" if SMTP_HOST else "apps.core.mail.KeptMailBackend"
+EMAIL_BACKEND = (
+    "django.core.mail.backends.smtp.EmailBackend" if SMTP_HOST else "apps.core.mail.KeptMailBackend"
+)
 EMAIL_HOST = SMTP_HOST or "localhost"
 EMAIL_PORT = env_int("SMTP_PORT", 587, low=1, high=65535)
 EMAIL_HOST_USER = env_text("SMTP_USER")

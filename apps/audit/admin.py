@@ -44,21 +44,35 @@ class AuditedAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         changes = services.changed(before, services.snapshot(obj, self.secret_fields)) if before else {}
         details = {"form": message} if isinstance(message, list) and message else {}
         services.record(
-            f"{self._noun()}.update", resource=obj, category=self.audit_category, changes=changes, details=details
+            f"{self._noun()}.update",
+            resource=obj,
+            category=self.audit_category,
+            changes=changes,
+            details=details,
         )
 
     def log_deletions(self, request: HttpRequest, queryset: Any) -> Any:
         """<noun>.delete, one event a row."""
         for obj in queryset:
             before = {k: [v, None] for k, v in services.snapshot(obj, self.secret_fields).items()}
-            services.record(f"{self._noun()}.delete", resource=obj, category=self.audit_category, changes=before)
+            services.record(
+                f"{self._noun()}.delete", resource=obj, category=self.audit_category, changes=before
+            )
 
 
 @admin.register(AuditEvent)
 class AuditEventAdmin(FastListMixin, ReadOnlyMixin):
     """Who did what. The database refuses changes as well, whoever asks."""
 
-    list_display = ("occurred_at", "action", "outcome", "actor_label", "resource_type", "resource_label", "ip")
+    list_display = (
+        "occurred_at",
+        "action",
+        "outcome",
+        "actor_label",
+        "resource_type",
+        "resource_label",
+        "ip",
+    )
     list_filter = ("category", "outcome", "severity")
     search_fields = ("=action", "=actor_label", "=resource_id", "=request_id")
     ordering = ("-id",)

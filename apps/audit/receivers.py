@@ -1,4 +1,4 @@
-"""Sign-in, sign-out, failures and lock-outs, from Django's and axes' own signals: the only ones this room listens to."""
+"""Sign-in, sign-out, failures and lock-outs, from Django's and axes' own signals: the only ones listened to here."""
 
 import hashlib
 from typing import Any
@@ -42,5 +42,8 @@ def locked_out(username: str | None = None, **_: Any) -> None:
     """security.lockout: the lock-out rule of alerts finds it here on its next tick."""
     name, address = _unknown(username or ""), context.current().address
     services.log_security_event(
-        action="security.lockout", resource=("user", name), outcome=Outcome.DENIED, details={"address": address or ""}
+        action="security.lockout",
+        resource=("user", name),
+        outcome=Outcome.DENIED,
+        details={"address": address or ""},
     )

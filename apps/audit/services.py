@@ -62,7 +62,11 @@ def _resource(resource: Any) -> dict[str, str]:
             "resource_label": str(resource)[:200],
         }
     kind, identifier = resource
-    return {"resource_type": kind, "resource_id": str(identifier)[:64], "resource_label": str(identifier)[:200]}
+    return {
+        "resource_type": kind,
+        "resource_id": str(identifier)[:64],
+        "resource_label": str(identifier)[:200],
+    }
 
 
 def record(
@@ -78,7 +82,7 @@ def record(
     reason: str = "",
     at: datetime | None = None,
 ) -> AuditEvent:
-    """Add one event. `action` is noun.verb; `resource` a model instance or (type, id); `changes` {field: [before, after]}.
+    """Add one event. `action` is noun.verb; `resource` a row or (type, id); `changes` {field: [before, after]}.
 
     Actor, address, request id and agent come from the context in force. Details are scrubbed and cut.
     """
@@ -109,11 +113,18 @@ def record(
     return AuditEvent.objects.create(**facts)
 
 
-def log_auth_event(*, user: str, action: str, outcome: str, details: Mapping[str, Any] | None = None) -> AuditEvent:
+def log_auth_event(
+    *, user: str, action: str, outcome: str, details: Mapping[str, Any] | None = None
+) -> AuditEvent:
     """A sign-in, sign-out or failure of one."""
     severity = Severity.INFO if outcome == Outcome.SUCCESS else Severity.MEDIUM
     return record(
-        action, category=Category.AUTH, outcome=outcome, severity=severity, resource=("user", user), details=details
+        action,
+        category=Category.AUTH,
+        outcome=outcome,
+        severity=severity,
+        resource=("user", user),
+        details=details,
     )
 
 
@@ -129,7 +140,12 @@ def log_security_event(
 ) -> AuditEvent:
     """Something that touches the portal's safety: lock-outs, refused rights, forged requests."""
     return record(
-        action, category=Category.SECURITY, outcome=outcome, severity=Severity.HIGH, resource=resource, details=details
+        action,
+        category=Category.SECURITY,
+        outcome=outcome,
+        severity=Severity.HIGH,
+        resource=resource,
+        details=details,
     )
 
 

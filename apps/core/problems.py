@@ -44,7 +44,9 @@ FORBIDDEN = Kind(403, "permission_denied", "Not allowed", "You may not do this."
 NOT_FOUND = Kind(404, "not_found", "Not found", "There is nothing at this address.", "validation")
 METHOD = Kind(405, "method_not_allowed", "Method not allowed", "Method not allowed.", "validation")
 TOO_LARGE = Kind(413, "too_large", "Body too large", "The body is larger than the limit.", "validation")
-CODING = Kind(415, "unsupported_media_type", "Not understood", "This content type is not read here.", "validation")
+CODING = Kind(
+    415, "unsupported_media_type", "Not understood", "This content type is not read here.", "validation"
+)
 THROTTLED = Kind(429, "throttled", "Too many requests", "Too many requests; try again later.", "validation")
 UNKNOWN = Kind(500, "error", "An error occurred", "An error occurred")
 DATABASE = Kind(
@@ -148,9 +150,7 @@ def _api_kind(error: api.APIException) -> Kind:
 def drf_exception_handler(error: Exception, _: dict[str, object]) -> Response:
     """What the API framework calls for every exception of a view."""
     if isinstance(error, DjangoValidationError):
-        error = api.ValidationError(
-            getattr(error, "message_dict", None) or [str(m) for m in error.messages]
-        )
+        error = api.ValidationError(getattr(error, "message_dict", None) or [str(m) for m in error.messages])
     headers: dict[str, str] = {}
     if isinstance(error, api.APIException):
         kind = _api_kind(error)

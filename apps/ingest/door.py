@@ -26,7 +26,9 @@ WSGIApplication = Callable[[Environ, StartResponse], Iterable[bytes]]
 
 _PATH = re.compile(r"/api/([0-9]{1,18})/(envelope|store)/?")
 # The drain reads the event itself; the door only repeats the id that it will be known by.
-_EVENT_ID = re.compile(rb'"event_id"\s*:\s*"([0-9a-fA-F]{32}|[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12})"')
+_EVENT_ID = re.compile(
+    rb'"event_id"\s*:\s*"([0-9a-fA-F]{32}|[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12})"'
+)
 _REASONS = {200: "OK", 400: "Bad Request", 401: "Unauthorized", 403: "Forbidden", 405: "Method Not Allowed",
             413: "Content Too Large", 415: "Unsupported Media Type", 429: "Too Many Requests",
             503: "Service Unavailable"}  # fmt: skip
@@ -104,7 +106,10 @@ def receive(environ: Environ, project_id: int, endpoint: str) -> str:
         if not early:
             raise auth.AuthRefused
         named = _EVENT_ID.search(body)
-        event_id, kind = named[1].replace(b"-", b"").decode().lower() if named else uuid4().hex, EntryKind.STORE
+        event_id, kind = (
+            named[1].replace(b"-", b"").decode().lower() if named else uuid4().hex,
+            EntryKind.STORE,
+        )
     else:
         split = envelope.split(body)
         if not early:
@@ -122,9 +127,28 @@ def _authorise(given: auth.Credentials, project_id: int, environ: Environ) -> No
         raise auth.AuthRefused
     if facts.project_id != project_id:
         raise Forbidden("wrong_project", "this key belongs to another project", "project")
+    _check_origin(facts, environ)
+
+
+def _check_origin(facts: keys.KeyFacts, environ: Environ) -> None:
+    """Browsers say where a page comes from; a key may name the pages that may use it. Advice, not a wall."""
     origin = environ.get("HTTP_ORIGIN", "")
     if origin and facts.allowed_origins and origin not in facts.allowed_origins:
         raise Forbidden("origin_not_allowed", "this key may not be used from that origin", "Origin")
+
+
+def authorise_for_project(environ: Environ) -> int:
+    """The project that a JSON door's key belongs to; its path names none. Raises Refused, DatabaseError."""
+    given = auth.credentials(
+        sentry_auth=environ.get("HTTP_X_SENTRY_AUTH", ""),
+        authorization=environ.get("HTTP_AUTHORIZATION", ""),
+        query=environ.get("QUERY_STRING", ""),
+    )
+    facts = keys.find(given.key)
+    if facts is None:
+        raise auth.AuthRefused
+    _check_origin(facts, environ)
+    return facts.project_id
 
 
 def read_body(environ: Environ) -> bytes:

@@ -174,7 +174,13 @@ def test_alerts_follow_an_incident_that_was_declined_or_taken_by_another_door():
     policy = make_policy((0, make_user()))
     declined = make_alert(policy)
     taken = make_alert(policy, component=make_component("Journal"))
-    incidents.move(incident=declined.incident, verb="decline", actor=make_user(), reason="noise", now=at(5))
+    incidents.move(
+        incident=declined.incident,
+        verb="decline",
+        actor=make_user("bob", is_superuser=True),
+        reason="noise",
+        now=at(5),
+    )
     incidents.acknowledge(incident=taken.incident, by="bob", at=at(5))
     assert services.follow_incidents(now=at(10)) == 2
     assert services.follow_incidents(now=at(20)) == 0

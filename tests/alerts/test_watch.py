@@ -67,7 +67,9 @@ def test_after_a_person_resolved_it_the_same_errors_do_not_fire_again_but_furthe
     make_rule("errorCount > 2")
     make_errors(3)
     watch.watch(now=NOW)
-    resolve_incident(incident=Incident.objects.get(), act=Act("alice", at(5), actor=make_user()))
+    resolve_incident(
+        incident=Incident.objects.get(), act=Act("alice", at(5), actor=make_user(is_superuser=True))
+    )
     watch.watch(now=at(10))
     assert Alert.objects.count() == 1
     ErrorMinute.objects.update(n=4)

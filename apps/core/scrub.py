@@ -1,6 +1,4 @@
 def scrub_text(text: str) -> str:
     return text
-
-
 def scrub(value):
     return value

@@ -7,6 +7,7 @@ DATABASE_URL and REDIS_URL, when unset, name the embedded servers under PORTAL_D
 import secrets
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import dj_database_url
@@ -113,6 +114,7 @@ MIDDLEWARE = [
     "apps.core.context.WhoAndWhereMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "apps.core.problems.OneErrorBodyMiddleware",
     "axes.middleware.AxesMiddleware",
 ]
 ROOT_URLCONF = "reliability_portal.urls"
@@ -141,9 +143,9 @@ DB_SOCKET_TIMEOUT_MS = env_int("DB_SOCKET_TIMEOUT_MS", 45_000, low=100)
 DB_SERVER_SELECTION_TIMEOUT_MS = env_int("DB_SERVER_SELECTION_TIMEOUT_MS", 30_000, low=100)
 
 
-def _database(url: str) -> dict:
+def _database(url: str) -> dict[str, Any]:
     """Connection settings for one URL: pooled in the web, where threads share; one kept connection elsewhere."""
-    settings = dj_database_url.parse(url, conn_health_checks=True)
+    settings: dict[str, Any] = {**dj_database_url.parse(url, conn_health_checks=True)}
     settings["ENGINE"] = "django.db.backends.postgresql"
     settings["OPTIONS"] = {
         **settings.get("OPTIONS", {}),
@@ -197,6 +199,7 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
     {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 12}},
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+    {"NAME": "apps.audit.receivers.PasswordChanges"},
 ]
 PASSWORD_HASHERS = [
     "django.contrib.auth.hashers.Argon2PasswordHasher",
@@ -207,6 +210,10 @@ AXES_FAILURE_LIMIT = 5
 AXES_COOLOFF_TIME = timedelta(minutes=15)
 AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
 AXES_CLIENT_IP_CALLABLE = "apps.core.context.client_address"
+AXES_USERNAME_CALLABLE = "apps.audit.receivers.typed_name"
+AXES_DISABLE_ACCESS_LOG = True  # the audit log has it
+AXES_ENABLE_ADMIN = False  # a page on which lock-outs could be deleted without a trace
+AXES_LOCKOUT_CALLABLE = "apps.core.problems.locked_out"
 AXES_RESET_ON_SUCCESS = True
 AXES_VERBOSE = False
 SESSION_COOKIE_AGE = 8 * 3600

@@ -1,8 +1,8 @@
 """Ticks: idempotent pieces of work that are due every few seconds.
 
 Celery wakes them, `manage.py tick` runs them by hand, tests call them. Each takes a lease row by conditional
-UPDATE, may run twice, late or never without harm, and writes down how it went. The table of ticks itself stands
-in reliability_portal/celery.py.
+UPDATE, may run twice, late or never without harm, and writes down how it went. The table of ticks itself
+stands in reliability_portal/celery.py.
 """
 
 import uuid
@@ -62,7 +62,7 @@ class TickTable:
     def __getitem__(self, name: str) -> Tick:
         return self.ticks[name]
 
-    def __iter__(self) -> Iterable[Tick]:  # type: ignore[override]
+    def __iter__(self) -> Iterable[Tick]:
         return iter(self.ticks.values())
 
 
@@ -126,7 +126,8 @@ def _write_down(tick: Tick, slot: int, token: uuid.UUID, ran: Ran, duration_ms: 
 def run(name: str, slot: int = 0, now: datetime | None = None) -> Ran:
     """Run one tick once under its lease. An exception is recorded on the row, logged and not raised.
 
-    `now` is the database's clock unless it is given: hosts may disagree, and due columns are compared with it.
+    `now` is the database's clock unless it is given: hosts may disagree, and due columns are compared with
+    it.
     """
     tick, at = table[name], now or database_now()
     token = _take_lease(tick, slot, at)

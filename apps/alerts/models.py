@@ -133,7 +133,7 @@ class EscalationStep(models.Model):
         default=0, validators=[MaxValueValidator(86_400)], verbose_name="wait before (seconds)"
     )
     kind = models.CharField(max_length=8, choices=Kind, default=Kind.PEOPLE)
-    users: models.ManyToManyField[Any, Any] = models.ManyToManyField(User, blank=True, related_name="+")
+    users: "models.ManyToManyField[Any, Any]" = models.ManyToManyField(User, blank=True, related_name="+")
     team = models.ForeignKey(Team, models.PROTECT, null=True, blank=True, related_name="+")
     channel = models.ForeignKey(Channel, models.PROTECT, null=True, blank=True, related_name="+")
 

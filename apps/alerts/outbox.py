@@ -272,5 +272,5 @@ def _hurry(page: Page, now: datetime) -> None:
     alive = Page.objects.filter(escalation=page.escalation_id).exclude(state=PageState.FAILED)
     if not alive.exists():
         Escalation.objects.filter(
-            pk=page.escalation_id, state=EscalationState.ACTIVE, next_at__gt=now
+            pk=page.escalation_id or 0, state=EscalationState.ACTIVE, next_at__gt=now
         ).update(next_at=now)

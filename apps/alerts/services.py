@@ -272,7 +272,7 @@ def acknowledge_incidents(*, incidents_: Iterable[Incident], act: Act, reason: s
     return changed
 
 
-# --- In the incident -----------------------------------------------------------------------------------------
+# --- In the incident ------------------------------------------------------------------------------------
 def recount(*, incident: Incident | None) -> None:
     """Keep the incident's counter of open alerts."""
     if incident is not None:

@@ -1,4 +1,5 @@
-"""Rules, policies and channels in the admin; alerts with their buttons; the outbox and its receipts to read."""
+"""Rules, policies and channels in the admin; alerts with their buttons; the outbox and its receipts to
+read."""
 
 from datetime import timedelta
 from typing import Any
@@ -75,7 +76,7 @@ class AlertRuleAdmin(AuditedAdmin):
         return str(rule.policy) if rule.policy else badge("critical", "pages nobody")
 
 
-class StepInline(admin.StackedInline):  # type: ignore[type-arg]
+class StepInline(admin.StackedInline):
     """The steps of a policy."""
 
     model = EscalationStep
@@ -92,7 +93,7 @@ class PolicyList(ChangeList):
         super().get_results(request)
         plans = paging.plans_for(list(self.result_list), timezone.now())
         for policy in self.result_list:
-            policy.made = plans[policy.pk]  # type: ignore[attr-defined]
+            policy.made = plans[policy.pk]
 
 
 @admin.register(EscalationPolicy)
@@ -161,8 +162,8 @@ class ChannelAdmin(ButtonsMixin, AuditedAdmin):
     list_filter = ("kind", "enabled")
     search_fields = ("name",)
     fields = (
-        "name", "kind", "address", "new_secret", "secret_set", "enabled", "state", "last_sent_at", "last_failed_at",
-        "last_failure", "broken_since",
+        "name", "kind", "address", "new_secret", "secret_set", "enabled", "state", "last_sent_at",
+        "last_failed_at", "last_failure", "broken_since",
     )  # fmt: skip
     readonly_fields = (
         "secret_set",
@@ -263,7 +264,7 @@ def _resolve(alert: Alert, actor: Any) -> str:
     return "Resolved." if changed else "It had been resolved already."
 
 
-class AlertPages(admin.TabularInline):  # type: ignore[type-arg]
+class AlertPages(admin.TabularInline):
     """The pages of an alert."""
 
     model = Page
@@ -306,9 +307,9 @@ class AlertAdmin(ButtonsMixin, FastListMixin, ReadOnlyMixin):
     change_form_template = "admin/alerts/alert/change_form.html"
     inlines = (AlertPages,)
     fields = (
-        "title", "sentence", "severity", "state", "project", "component", "incident", "rule", "policy", "value",
-        "count", "epoch", "first_seen_at", "triggered_at", "last_seen_at", "acked_at", "acked_by", "acked_via",
-        "resolved_at", "resolved_by", "resolved_via", "labels", "dedup_key",
+        "title", "sentence", "severity", "state", "project", "component", "incident", "rule", "policy",
+        "value", "count", "epoch", "first_seen_at", "triggered_at", "last_seen_at", "acked_at", "acked_by",
+        "acked_via", "resolved_at", "resolved_by", "resolved_via", "labels", "dedup_key",
     )  # fmt: skip
     buttons = (
         Button("acknowledge", "Acknowledge", "alerts.acknowledge_alert", _acknowledge,
@@ -318,7 +319,7 @@ class AlertAdmin(ButtonsMixin, FastListMixin, ReadOnlyMixin):
     )  # fmt: skip
 
 
-class AttemptInline(admin.TabularInline):  # type: ignore[type-arg]
+class AttemptInline(admin.TabularInline):
     """The receipts of a page."""
 
     model = Attempt
@@ -357,8 +358,9 @@ class PageAdmin(FastListMixin, ReadOnlyMixin):
     ordering = ("-id",)
     inlines = (AttemptInline,)
     fields = (
-        "key", "target_label", "kind", "address", "subject", "body", "state", "failure", "attempts", "urgency",
-        "alert", "escalation", "epoch", "cycle", "step", "created_at", "next_try_at", "deadline", "sent_at",
+        "key", "target_label", "kind", "address", "subject", "body", "state", "failure", "attempts",
+        "urgency", "alert", "escalation", "epoch", "cycle", "step", "created_at", "next_try_at", "deadline",
+        "sent_at",
     )  # fmt: skip
 
 
@@ -371,5 +373,6 @@ class EscalationAdmin(FastListMixin, ReadOnlyMixin):
     list_select_related = ("alert",)
     ordering = ("-id",)
     fields = (
-        "alert", "epoch", "policy_name", "state", "cycle", "step", "next_at", "reached", "version", "started_at", "plan",
+        "alert", "epoch", "policy_name", "state", "cycle", "step", "next_at", "reached", "version",
+        "started_at", "plan",
     )  # fmt: skip

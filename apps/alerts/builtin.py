@@ -21,7 +21,7 @@ RULES: dict[str, dict[str, Any]] = {
     },
     "authentication-down": {
         "name": "Authentication down",
-        "description": "Five or more errors of Major or Critical severity in Authentication within 5 minutes.",
+        "description": "Five or more Major or Critical errors in Authentication within 5 minutes.",
         "condition": "seriousErrors >= 5", "component_name": "Authentication", "severity": Severity.CRITICAL,
     },
     "payment-failures": {
@@ -64,7 +64,8 @@ def default_policy() -> EscalationPolicy | None:
 
 @transaction.atomic
 def ensure_builtin_rules(*, actor: Any = None) -> list[AlertRule]:
-    """Make the built-in rules that are missing, and the first policy once there is somebody to page. Idempotent."""
+    """Make the built-in rules that are missing, and the first policy once there is somebody to page.
+    Idempotent."""
     policy = default_policy() or _first_policy(actor)
     there = set(AlertRule.objects.exclude(code="").values_list("code", flat=True))
     made = [

@@ -44,8 +44,8 @@ def signed_in(client, group, name="bob"):
 
 
 RULE = {
-    "name": "Mine", "condition": "errorCount > 5", "window_s": 300, "for_s": 0, "minimum": 0, "severity": "error",
-    "resolve_after_s": 300, "tags": "{}", "enabled": "on",
+    "name": "Mine", "condition": "errorCount > 5", "window_s": 300, "for_s": 0, "minimum": 0, "severity":
+    "error", "resolve_after_s": 300, "tags": "{}", "enabled": "on",
 }  # fmt: skip
 
 

@@ -169,7 +169,8 @@ def group_of(kind):
 
 BUILTIN = {
     "database-connections": lambda: make_group(
-        make_component("Journal"), first_seen=at(-90_000), last_seen=at(-30), error_type="Database Connection Error",
+        make_component("Journal"), first_seen=at(-90_000), last_seen=at(-30),
+        error_type="Database Connection Error",
     ),
     "authentication-down": lambda: make_errors(5, make_component("Authentication")),
     "payment-failures": lambda: make_errors(1, make_component("Payments"), severity="Critical"),

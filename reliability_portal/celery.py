@@ -7,7 +7,7 @@ people (admin, API) → services, each ending in audit
 import os
 
 import django
-from celery import Celery
+from celery import Celery, signals
 from django.apps import apps
 from django.conf import settings
 
@@ -15,7 +15,9 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "reliability_portal.settings")
 if not apps.ready:  # a worker and beat come in through this module
     django.setup()
 
-from apps.core import ticks  # noqa: E402
+from django.utils import timezone  # noqa: E402
+
+from apps.core import pulse, ticks  # noqa: E402
 from apps.core.ticks import Tick, table  # noqa: E402
 
 FAST, SLOW = "fast", "slow"
@@ -47,6 +49,19 @@ app.conf.beat_schedule = {
     for tick in TICKS
     for slot in range(tick.slots)
 }
+
+
+@signals.before_task_publish.connect
+def beat_is_alive(**_: object) -> None:
+    """Beat publishes every second; its pulse is that."""
+    if settings.PORTAL_PROCESS == "beat":
+        pulse.beat("beat", timezone.now())
+
+
+@signals.task_prerun.connect
+def worker_is_alive(**_: object) -> None:
+    """A worker that takes up ticks is alive."""
+    pulse.beat("worker", timezone.now())
 
 
 @app.task(name="portal.tick", ignore_result=True)

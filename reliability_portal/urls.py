@@ -1,7 +1,7 @@
 """Every address of the portal. Each answers with and without a trailing slash, without a redirect."""
 
 from django.contrib import admin
-from django.urls import path, re_path
+from django.urls import include, path, re_path
 from django.views.generic import RedirectView
 
 from apps.core import views as core
@@ -9,6 +9,8 @@ from apps.core import views as core
 urlpatterns = [
     re_path(r"^api/live/?$", core.live, name="live"),
     re_path(r"^api/ready/?$", core.ready, name="ready"),
+    path("", include("apps.ingest.urls")),
+    path("", include("apps.alerts.urls")),
     path("zone/", core.set_zone, name="set_zone"),
     path("admin/", admin.site.urls),
     path("", RedirectView.as_view(pattern_name="admin:index"), name="home"),

@@ -1,25 +1,29 @@
 """Real PostgreSQL and Valkey for every test, by the same code that `make run` uses; as the app role, like the web."""
 
+import contextlib
 import os
-from pathlib import Path
 
 import pytest
 
-DATA = Path(os.environ.get("PORTAL_TEST_DATA_DIR") or Path(__file__).parent.parent / "var" / "test")
-os.environ["PORTAL_DATA_DIR"] = str(DATA)
-os.environ.setdefault("PORTAL_ENV", "development")
-os.environ.setdefault("DJANGO_ALLOW_ASYNC_UNSAFE", "1")  # the browser tests drive a loop beside the ORM
+from apps.core import embedded
+from tests.environment import DATA
+
+CI = os.environ.get("PORTAL_CI") == "1"
 
 
-def pytest_load_initial_conftests(early_config, parser, args):
-    """Servers before anything imports the settings."""
+def pytest_configure(config):
+    """Servers start with the first process of a run and end with it; workers of a parallel run join."""
+    servers = contextlib.ExitStack()
+    servers.enter_context(embedded.running(DATA, title="tests"))
+    config.add_cleanup(servers.close)
 
 
 @pytest.fixture(scope="session")
 def django_db_setup(
-    request, django_test_environment, django_db_blocker, django_db_keepdb, django_db_createdb
+    django_test_environment, django_db_blocker, django_db_keepdb, django_db_modify_db_settings
 ):
     """One migrated test database per worker: made and dropped by the owner, used by the app role."""
+    from django.db import connections
     from django.test.utils import setup_databases, teardown_databases
 
     from apps.core.owner import as_owner
@@ -28,8 +32,15 @@ def django_db_setup(
         made = setup_databases(verbosity=0, interactive=False, keepdb=django_db_keepdb)
     yield
     with django_db_blocker.unblock():
-        from django.db import connections
-
         connections.close_all()
         with as_owner():
             teardown_databases(made, verbosity=0)
+
+
+def need(program: str | None, reason: str) -> str:
+    """A program that a fresh machine may lack: skips with the reason, and fails where CI should have installed it."""
+    if program:
+        return program
+    if CI:
+        pytest.fail(reason)
+    pytest.skip(reason)

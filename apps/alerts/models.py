@@ -37,7 +37,9 @@ class Channel(models.Model):
     last_sent_at = models.DateTimeField(null=True, editable=False)
     last_failed_at = models.DateTimeField(null=True, editable=False)
     last_failure = models.CharField(max_length=300, blank=True, editable=False)
-    broken_since = models.DateTimeField(null=True, editable=False, help_text="Refused for good; mend and test it.")
+    broken_since = models.DateTimeField(
+        null=True, editable=False, help_text="Refused for good; mend and test it."
+    )
     created_at = models.DateTimeField(auto_now_add=True)
     backfilled = models.BooleanField(default=False, editable=False)
 
@@ -94,11 +96,20 @@ class EscalationPolicy(models.Model):
     fallback_user = models.ForeignKey(
         User, models.PROTECT, related_name="+", help_text="Paged at the end if no step reached anybody."
     )
+    is_default = models.BooleanField(
+        default=False, help_text="Pages for incidents that were opened by hand, and for the built-in rules."
+    )
     backfilled = models.BooleanField(default=False, editable=False)
 
     class Meta:
         ordering = ("name",)
         verbose_name_plural = "escalation policies"
+        constraints = (
+            models.UniqueConstraint(
+                fields=("is_default",), name="alerts_policy_one_default", condition=Q(is_default=True),
+                violation_error_message="Another policy is the default; take the mark from it first.",
+            ),
+        )  # fmt: skip
 
     def __str__(self) -> str:
         return self.name
@@ -153,16 +164,26 @@ class AlertRule(models.Model):
         help_text="May stand here instead of in the condition; two unequal numbers are refused.",
     )  # fmt: skip
     window_s = models.PositiveIntegerField(
-        default=300, validators=[MinValueValidator(60), MaxValueValidator(86_400)], verbose_name="window (seconds)"
+        default=300,
+        validators=[MinValueValidator(60), MaxValueValidator(86_400)],
+        verbose_name="window (seconds)",
     )
     for_s = models.PositiveIntegerField(
         default=0, validators=[MaxValueValidator(86_400)], verbose_name="must hold for (seconds)"
     )
     minimum = models.PositiveIntegerField(
-        default=0, help_text="Fewer events than this in the window are no evidence: the rule then says nothing."
+        default=0,
+        help_text="Fewer events than this in the window are no evidence: the rule then says nothing.",
     )
-    project = models.ForeignKey(Project, models.CASCADE, null=True, blank=True, help_text="Empty: every project.")
-    component = models.ForeignKey(Component, models.CASCADE, null=True, blank=True, help_text="Empty: each one.")
+    project = models.ForeignKey(
+        Project, models.CASCADE, null=True, blank=True, help_text="Empty: every project."
+    )
+    component = models.ForeignKey(
+        Component, models.CASCADE, null=True, blank=True, help_text="Empty: each one."
+    )
+    component_name = models.CharField(
+        max_length=80, blank=True, help_text="Or by name, in every project, such as Payments."
+    )
     record_severity = models.CharField(
         max_length=8, blank=True, choices=(("Critical", "Critical"), ("Major", "Major"), ("Minor", "Minor")),
         help_text="Count only errors of this severity.",
@@ -312,7 +333,9 @@ class Escalation(models.Model):
         default_permissions = ("view",)
         constraints = (models.UniqueConstraint(fields=("alert", "epoch"), name="alerts_escalation_epoch"),)
         # The tick: what is due. Partial, so that finished runs cost nothing.
-        indexes = (models.Index(fields=("next_at",), name="alerts_escalation_due", condition=Q(state="active")),)
+        indexes = (
+            models.Index(fields=("next_at",), name="alerts_escalation_due", condition=Q(state="active")),
+        )
 
     def __str__(self) -> str:
         return f"{self.policy_name} for {self.alert}"
@@ -335,7 +358,9 @@ class Page(models.Model):
     Delivery is at least once: `key` is stable over all tries, so that a receiver can tell a repetition.
     """
 
-    key = models.CharField(max_length=120, unique=True, help_text="Stable over all tries; also the notice key.")
+    key = models.CharField(
+        max_length=120, unique=True, help_text="Stable over all tries; also the notice key."
+    )
     escalation = models.ForeignKey(Escalation, models.CASCADE, null=True, related_name="pages")
     alert = models.ForeignKey(Alert, models.CASCADE, null=True, related_name="pages", db_index=False)
     epoch = models.PositiveIntegerField(default=0)
@@ -352,7 +377,9 @@ class Page(models.Model):
     data = models.JSONField(default=dict, help_text="Facts for channels that lay out their own message.")
     urgency = models.CharField(max_length=8, choices=Severity.choices, default=Severity.ERROR)
     state = models.CharField(max_length=9, choices=PageState, default=PageState.PENDING)
-    token = models.PositiveIntegerField(default=0, help_text="Number of the claim; a late result under an old one is told.")
+    token = models.PositiveIntegerField(
+        default=0, help_text="Number of the claim; a late result under an old one is told."
+    )
     lease_until = models.DateTimeField(null=True)
     attempts = models.PositiveSmallIntegerField(default=0)
     next_try_at = models.DateTimeField()

@@ -33,6 +33,7 @@ class Button:
     offered: Callable[[Any], bool] = lambda obj: True
     tone: str = "plain"
     form: type[forms.Form] | None = None
+    versioned: bool = False  # the page's hidden `version` goes along, and a stale one is refused
 
 
 class ReasonForm(forms.Form):
@@ -81,6 +82,9 @@ class ButtonsMixin(admin.ModelAdmin):  # type: ignore[type-arg]
         return redirect(self._page_of(obj))
 
     def _call(self, request: HttpRequest, obj: Any, button: Button, values: dict[str, Any]) -> None:
+        seen = request.POST.get("version", "")
+        if button.versioned and seen.isdecimal():
+            values = {**values, "version": int(seen[:9])}
         try:
             said = button.call(obj, actor=request.user, **values)
             self.message_user(request, said or f"{button.label}: done.")

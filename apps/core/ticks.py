@@ -82,6 +82,14 @@ class Ran:
     error: str = ""
 
 
+def database_now() -> datetime:
+    """The database's clock, aware, UTC."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT clock_timestamp()")
+        (at,) = cursor.fetchone()
+    return at  # type: ignore[no-any-return]
+
+
 def _take_lease(tick: Tick, slot: int, now: datetime) -> uuid.UUID | None:
     """The lease's token, or None while another run holds it. Time is the database's: hosts may disagree."""
     token = uuid.uuid4()
@@ -121,9 +129,10 @@ def _write_down(tick: Tick, slot: int, token: uuid.UUID, ran: Ran, duration_ms: 
 def run(name: str, slot: int = 0, now: datetime | None = None) -> Ran:
     """Run one tick once under its lease. An exception is recorded on the row, logged and not raised.
 
-    Names and slots that the table does not have raise LookupError: whoever reaches the broker can write a message.
+    `now` is the database's clock unless it is given: hosts may disagree, and due columns are compared with it. Names
+    and slots that the table does not have raise LookupError: whoever reaches the broker can write a message.
     """
-    tick, at = table[name], now or timezone.now()
+    tick, at = table[name], now or database_now()
     if slot not in range(tick.slots):
         raise LookupError(f"{name} has no slot {slot}")
     token = _take_lease(tick, slot, at)

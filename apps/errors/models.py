@@ -6,15 +6,8 @@ from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Upper
 
+from apps.core.severity import RecordSeverity
 from apps.projects.models import Component, Project
-
-
-class RecordSeverity(models.TextChoices):
-    """The scale of error records; MTTF weights hang on it (5, 3, 1)."""
-
-    CRITICAL = "Critical", "Critical"
-    MAJOR = "Major", "Major"
-    MINOR = "Minor", "Minor"
 
 
 class GroupStatus(models.TextChoices):

@@ -18,7 +18,7 @@ from django.db.models import F
 from apps.audit import services as audit
 from apps.core.ids import event_key, millis
 from apps.errors.models import ErrorGroup, SeenEvent
-from apps.errors.normalise import NewEvent
+from apps.errors.new_event import NewEvent
 from apps.errors.regression import regressed
 from apps.projects.models import Project
 from apps.projects.services import ensure_component
@@ -76,17 +76,17 @@ def store_batch(*, events: Sequence[NewEvent], backfilled: bool = False) -> Stor
 # --- Keys ---------------------------------------------------------------------------------------------------------
 def _place(events: Sequence[NewEvent]) -> list[_Placed]:
     """Ids and components; repetitions within the batch and already seen ids without a usable time fall out."""
-    components = _components({(e.project_id, e.component) for e in events})
+    components = _components({(e.project_id, e.component_name) for e in events})
     known: dict[UUID, _Placed] = {}
     timeless: dict[UUID, _Placed] = {}
     for event in events:
-        at_ms = millis(event.occurred_at) if event.time_usable else millis(event.received_at)
+        at_ms = millis(event.occurred_at) if event.time_is_usable else millis(event.received_at)
         place = _Placed(
             event_key(event.project_id, event.event_id, at_ms),
             event,
-            components[event.project_id, event.component],
+            components[event.project_id, event.component_name],
         )
-        if event.time_usable:
+        if event.time_is_usable:
             known.setdefault(place.id, place)
         else:
             timeless.setdefault(event_key(event.project_id, event.event_id, 0), place)
@@ -162,7 +162,7 @@ def _insert_groups(firsts: list[_Placed], backfilled: bool) -> None:
                 culprit=p.event.culprit,
                 error_type=p.event.error_type,
                 exception_type=p.event.exception_type,
-                severity=p.event.severity,
+                severity=str(p.event.severity),
                 first_seen=p.event.occurred_at,
                 last_seen=p.event.occurred_at,
                 first_release=p.event.release,
@@ -204,15 +204,15 @@ def _event_row(place: _Placed, backfilled: bool) -> dict[str, Any]:
         "project_id": event.project_id,
         "component_id": place.component_id,
         "group_id": place.group_id,
-        "severity": event.severity,
+        "severity": str(event.severity),
         "error_type": event.error_type,
         "message": event.message,
-        "user_hash": event.user_hash,
+        "user_hash": event.user_hash.hex() if event.user_hash else "",
         "user_impact": event.user_impact,
-        "release": event.release,
-        "environment": event.environment,
-        "endpoint": event.endpoint,
-        "device_type": event.device_type,
+        "release": event.release[:200],
+        "environment": event.environment[:64],
+        "endpoint": event.route[:200],
+        "device_type": event.device,
         "source": event.source,
         "tags": event.tags,
         "payload": event.payload,
@@ -228,7 +228,7 @@ def _minute(at: datetime) -> datetime:
 def _count_minutes(fresh: list[_Placed]) -> None:
     counts: dict[tuple[datetime, int, int, str], list[int]] = defaultdict(lambda: [0, 0])
     for p in fresh:
-        key = (_minute(p.event.occurred_at), p.component_id, p.event.project_id, p.event.severity)
+        key = (_minute(p.event.occurred_at), p.component_id, p.event.project_id, str(p.event.severity))
         counts[key][0] += 1
         counts[key][1] += p.event.user_impact
     _rows(
@@ -246,7 +246,9 @@ def _count_minutes(fresh: list[_Placed]) -> None:
 
 def _count_endpoints(fresh: list[_Placed]) -> None:
     counts = Counter(
-        (_minute(p.event.occurred_at), p.event.project_id, p.event.endpoint) for p in fresh if p.event.endpoint
+        (_minute(p.event.occurred_at), p.event.project_id, p.event.route[:200])
+        for p in fresh
+        if p.event.route
     )
     _rows(
         "INSERT INTO errors_endpointminute (minute, project_id, endpoint, n) "
@@ -257,7 +259,9 @@ def _count_endpoints(fresh: list[_Placed]) -> None:
 
 
 def _count_hours(fresh: list[_Placed]) -> None:
-    counts = Counter((p.group_id, p.event.occurred_at.replace(minute=0, second=0, microsecond=0)) for p in fresh)
+    counts = Counter(
+        (p.group_id, p.event.occurred_at.replace(minute=0, second=0, microsecond=0)) for p in fresh
+    )
     _rows(
         "INSERT INTO errors_grouphour (group_id, hour, n) "
         "SELECT * FROM jsonb_to_recordset(%s::jsonb) AS t(group_id bigint, hour timestamptz, n bigint) "
@@ -271,7 +275,7 @@ def _count_users(fresh: list[_Placed]) -> Counter[int]:
     last: dict[tuple[int, str], datetime] = {}
     for p in fresh:
         if p.event.user_hash:
-            key = (p.group_id, p.event.user_hash)
+            key = (p.group_id, p.event.user_hash.hex())
             last[key] = max(last.get(key, p.event.occurred_at), p.event.occurred_at)
     written = _rows(
         "INSERT INTO errors_groupuser (group_id, user_hash, last_seen) "
@@ -342,7 +346,7 @@ def _group_row(pk: int, places: list[_Placed], users: int) -> dict[str, Any]:
         "first_seen": min(p.event.occurred_at for p in places),
         "last_seen": last.event.occurred_at,
         "last_event_id": str(last.id),
-        "severity": last.event.severity,
+        "severity": str(last.event.severity),
         "release": last.event.release,
     }
 
@@ -355,11 +359,18 @@ def _reopen(group: ErrorGroup, places: list[_Placed]) -> bool:
         return False
     at = min(p.event.occurred_at for p in back)
     changed = ErrorGroup.objects.filter(pk=group.pk, status="resolved").update(
-        status="unresolved", regressed_at=at, times_regressed=F("times_regressed") + 1, resolved_at=None, resolved_by=""
+        status="unresolved",
+        regressed_at=at,
+        times_regressed=F("times_regressed") + 1,
+        resolved_at=None,
+        resolved_by="",
     )
     if changed:
         audit.record(
-            "error_group.regress", resource=group, category="system", details={"release": back[0].event.release}
+            "error_group.regress",
+            resource=group,
+            category="system",
+            details={"release": back[0].event.release},
         )
     return bool(changed)
 

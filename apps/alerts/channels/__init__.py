@@ -16,13 +16,19 @@ class Receipt:
 
 
 class Sender(Protocol):
-    """A kind of channel."""
+    """A kind of channel. `personal`: a person can be reached by it; `wants`: what its address and secret must be."""
 
     kind: str
     label: str
+    personal: bool
+    address_is: str
+    secret_is: str
 
     def send(self, page: Any, secret: str) -> Receipt:
-        """Send one page now, within the channel's own time limit; never raises for what a provider may answer."""
+        """Send one page now, within the channel's own time limit; never raises for what a provider may answer.
+
+        Runs on a thread of its own: it must not touch the database.
+        """
 
 
 registry: dict[str, Sender] = {}
@@ -32,3 +38,7 @@ def register(sender: Sender) -> Sender:
     """Make a kind known; called at the end of each kind's file."""
     registry[sender.kind] = sender
     return sender
+
+
+# At the end, because each of them registers itself here.
+from apps.alerts.channels import email, slack, webhook  # noqa: E402, F401

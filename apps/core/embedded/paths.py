@@ -1,6 +1,7 @@
 """Where the embedded servers keep their files, and the addresses that follow from it.
 
-All of it is computed, never asked of a running server: the settings need the addresses before any server exists.
+All of it is computed, never asked of a running server: the settings need the addresses before any server
+exists.
 """
 
 import hashlib
@@ -25,16 +26,17 @@ class RedisUrls(NamedTuple):
 
 
 def data_dir() -> Path:
-    """PORTAL_DATA_DIR, or `var` in the project; absolute, with links resolved so that two spellings are one place."""
+    """PORTAL_DATA_DIR, or `var` in the project; absolute and resolved: two spellings are one place."""
     raw = os.environ.get("PORTAL_DATA_DIR", "").strip()
     return Path(raw).expanduser().resolve() if raw else PROJECT_DIR / "var"
 
 
 def socket_dir(data: Path) -> Path:
-    """Directory of both sockets: `run` below `data`, or a short one of the same privacy where that path is too long.
+    """Directory of both sockets: `run` below `data`, or a short one of the same privacy where that path is
+    too long.
 
-    The short one is named after the data directory; once made, its name is kept in `run.path` and holds even if
-    somebody else (root, another spelling) asks.
+    The short one is named after the data directory; once made, its name is kept in `run.path` and holds
+    even if somebody else (root, another spelling) asks.
     """
     plain = data / "run"
     if len(os.fsencode(plain / POSTGRES_SOCKET)) <= _SOCKET_PATH_BYTES:
@@ -42,7 +44,8 @@ def socket_dir(data: Path) -> Path:
     kept = data / "run.path"
     if kept.exists():
         return Path(kept.read_text().strip())
-    return Path("/tmp") / f"portal-{os.getuid()}-{hashlib.sha256(os.fsencode(data)).hexdigest()[:12]}"  # noqa: S108
+    digest = hashlib.sha256(os.fsencode(data)).hexdigest()[:12]
+    return Path("/tmp") / f"portal-{os.getuid()}-{digest}"  # noqa: S108 - made private, or refused
 
 
 def postgres_url(role: Literal["app", "owner"]) -> str:
@@ -57,25 +60,23 @@ def redis_urls(url: str) -> RedisUrls:
     The two get database numbers of their own, unless the URL names a number, which then holds for both.
     """
     if not url:
-        return _socket_urls(str(socket_dir(data_dir()) / VALKEY_SOCKET), None)
+        return _socket_urls("", quote(str(socket_dir(data_dir()) / VALKEY_SOCKET)), "")
     parts = urlsplit(url)
-    scheme = {"valkey": "redis", "valkeys": "rediss", "redis+socket": "unix"}.get(parts.scheme, parts.scheme)
     query = parse_qs(parts.query)
-    if scheme == "unix":
-        named = (query.get("db") or query.get("virtual_host") or [None])[0]
-        return _socket_urls(parts.path, named)
-    named = parts.path.strip("/") or (query.get("db") or [""])[0]
-    return RedisUrls(
-        *(
-            urlunsplit((scheme, parts.netloc, f"/{named or number}", parts.query, ""))
-            for number in (_CACHE_DB, _BROKER_DB)
-        )
+    named = (query.get("db") or query.get("virtual_host") or [""])[0]
+    if parts.scheme in ("unix", "redis+socket"):
+        return _socket_urls(parts.netloc, parts.path, named)
+    scheme = {"valkey": "redis", "valkeys": "rediss"}.get(parts.scheme, parts.scheme)
+    named = parts.path.strip("/") or named
+    cache, broker = (
+        urlunsplit((scheme, parts.netloc, f"/{named or number}", parts.query, ""))
+        for number in (_CACHE_DB, _BROKER_DB)
     )
+    return RedisUrls(cache, broker)
 
 
-def _socket_urls(path: str, named: str | None) -> RedisUrls:
-    quoted = quote(path, safe="/%" if "%" in path else "/")
+def _socket_urls(credentials: str, path: str, named: str) -> RedisUrls:
     return RedisUrls(
-        cache=f"unix://{quoted}?db={named or _CACHE_DB}",
-        broker=f"redis+socket://{quoted}?virtual_host={named or _BROKER_DB}",
+        cache=f"unix://{credentials}{path}?db={named or _CACHE_DB}",
+        broker=f"redis+socket://{credentials}{path}?virtual_host={named or _BROKER_DB}",
     )

@@ -1,0 +1,374 @@
+"""Rules, policies and channels in the admin; alerts with their buttons; the outbox and its receipts to read."""
+
+from datetime import timedelta
+from typing import Any
+
+from django.contrib import admin
+from django.contrib.admin.views.main import ChangeList
+from django.core.exceptions import ValidationError
+from django.db.models import Count, Max, Q, QuerySet
+from django.http import HttpRequest
+from django.utils import timezone
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
+
+from apps.alerts import channel_services, escalation, paging, services
+from apps.alerts.forms import ChannelForm, ContactMethodForm, RuleForm, StepForm
+from apps.alerts.models import (
+    Alert,
+    AlertRule,
+    Attempt,
+    Channel,
+    ContactMethod,
+    Escalation,
+    EscalationPolicy,
+    EscalationStep,
+    Page,
+)
+from apps.alerts.services import Act
+from apps.audit.admin import AuditedAdmin
+from apps.core.admin import Button, ButtonsMixin, FastListMixin, ReadOnlyMixin
+
+
+def badge(state: str, words: str = "") -> SafeString:
+    """A state as the portal's style sheet draws it."""
+    return format_html('<span class="badge {}">{}</span>', state, words or state)
+
+
+@admin.register(AlertRule)
+class AlertRuleAdmin(AuditedAdmin):
+    """What fires."""
+
+    form = RuleForm
+    list_display = ("name", "condition", "severity", "last_value", "firing", "pages", "enabled")
+    list_filter = ("enabled", "severity")
+    search_fields = ("name", "condition")
+    autocomplete_fields = ("project", "component", "policy")
+    list_select_related = ("policy",)
+    fieldsets = (
+        (None, {"fields": ("name", "description", "enabled")}),
+        ("When", {"fields": ("condition", "threshold", "window_s", "for_s", "minimum")}),
+        ("Of what", {"fields": ("project", "component", "component_name", "record_severity")}),
+        ("Then", {"fields": ("severity", "policy", "opens_incident", "resolve_after_s", "tags")}),
+    )
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[AlertRule]:
+        """With the highest value seen at the last look, and the number of open alerts."""
+        open_ = Count("alerts", filter=~Q(alerts__state="resolved"), distinct=True)
+        return super().get_queryset(request).annotate(seen=Max("states__value"), open_alerts=open_)
+
+    @admin.display(description="last value", ordering="seen")
+    def last_value(self, rule: Any) -> str:
+        """The highest of its subjects; a dash where there is no data."""
+        return "–" if rule.seen is None else f"{rule.seen:g}"
+
+    @admin.display(description="state", ordering="open_alerts")
+    def firing(self, rule: Any) -> SafeString:
+        """Firing, quiet or off."""
+        if not rule.enabled:
+            return badge("muted", "off")
+        return badge("firing", f"firing ({rule.open_alerts})") if rule.open_alerts else badge("ok", "quiet")
+
+    @admin.display(description="pages")
+    def pages(self, rule: AlertRule) -> SafeString | str:
+        """By which policy."""
+        return str(rule.policy) if rule.policy else badge("critical", "pages nobody")
+
+
+class StepInline(admin.StackedInline):  # type: ignore[type-arg]
+    """The steps of a policy."""
+
+    model = EscalationStep
+    form = StepForm
+    extra = 0
+    autocomplete_fields = ("users", "team", "channel")
+
+
+class PolicyList(ChangeList):
+    """The plans of all listed policies at once, instead of one by one."""
+
+    def get_results(self, request: HttpRequest) -> None:
+        """Each policy gets its plan as of now."""
+        super().get_results(request)
+        plans = paging.plans_for(list(self.result_list), timezone.now())
+        for policy in self.result_list:
+            policy.made = plans[policy.pk]  # type: ignore[attr-defined]
+
+
+@admin.register(EscalationPolicy)
+class EscalationPolicyAdmin(AuditedAdmin):
+    """Who is paged when; with a preview by the engine's own walk."""
+
+    list_display = ("name", "steps_count", "repeat_count", "fallback_user", "is_default", "wrong")
+    list_select_related = ("fallback_user",)
+    search_fields = ("name",)
+    autocomplete_fields = ("fallback_user",)
+    fields = (
+        "name", "description", "fallback_user", "repeat_count", "repeat_wait_s", "is_default", "preview",
+    )  # fmt: skip
+    readonly_fields = ("preview",)
+    inlines = (StepInline,)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[EscalationPolicy]:
+        """With the number of steps."""
+        return super().get_queryset(request).annotate(step_count=Count("steps"))
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
+        """With plans."""
+        return PolicyList
+
+    @admin.display(description="steps")
+    def steps_count(self, policy: Any) -> int:
+        """How many."""
+        return int(policy.step_count)
+
+    @admin.display(description="check")
+    def wrong(self, policy: Any) -> SafeString:
+        """Whether somebody in it cannot be reached."""
+        problems = [line for line in escalation.preview(policy.made) if line.problem]
+        return badge("critical", f"{len(problems)} wrong") if problems else badge("ok", "reachable")
+
+    @admin.display(description="If it fired now")
+    def preview(self, policy: EscalationPolicy) -> SafeString | str:
+        """Who would be paged when, and how; in red what would not work."""
+        if policy.pk is None:
+            return "Shown once it is saved."
+        lines = escalation.preview(paging.plan_for(policy, timezone.now()))
+        rows = format_html_join(
+            "", "<tr class='{}'><td>{}</td><td>{}</td><td>{}</td></tr>", map(_preview_row, lines)
+        )
+        return format_html("<table class='preview'><tbody>{}</tbody></table>", rows)
+
+
+def _preview_row(line: escalation.Line) -> tuple[str, str, str, str]:
+    if line.problem:
+        return "critical", "", line.label, "is not paged"
+    again = f" (round {line.round})" if line.round > 1 else ""
+    return "", f"+{_minutes(line.at_s)}{again}", line.label, f"{line.kind} {line.address}"
+
+
+def _minutes(seconds: int) -> str:
+    whole, rest = divmod(seconds, 60)
+    return f"{whole} min {rest} s" if rest else f"{whole} min"
+
+
+@admin.register(Channel)
+class ChannelAdmin(ButtonsMixin, AuditedAdmin):
+    """Places that pages go to. The secret is set or replaced, never shown."""
+
+    form = ChannelForm
+    list_display = ("name", "kind", "state", "secret_set", "last_sent_at", "last_failed_at", "last_failure")
+    list_filter = ("kind", "enabled")
+    search_fields = ("name",)
+    fields = (
+        "name", "kind", "address", "new_secret", "secret_set", "enabled", "state", "last_sent_at", "last_failed_at",
+        "last_failure", "broken_since",
+    )  # fmt: skip
+    readonly_fields = (
+        "secret_set",
+        "state",
+        "last_sent_at",
+        "last_failed_at",
+        "last_failure",
+        "broken_since",
+    )
+    secret_fields = frozenset({"secret"})
+    buttons = (
+        Button(
+            "test", "Send a test", "alerts.change_channel", lambda channel, actor: _test(channel, actor),
+            offered=lambda channel: channel.enabled,
+        ),
+    )  # fmt: skip
+
+    @admin.display(description="secret")
+    def secret_set(self, channel: Channel) -> str:
+        """Set or not, and its last characters when it is long."""
+        return channel.secret_hint or "not set"
+
+    @admin.display(description="state")
+    def state(self, channel: Channel) -> SafeString:
+        """Works, was refused for good, or is off."""
+        if not channel.enabled:
+            return badge("muted", "off")
+        if channel.broken_since:
+            return badge("critical", "refused for good")
+        return badge("ok", "works") if channel.last_sent_at else badge("nodata", "never used")
+
+    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
+        """The secret's place is the row's key, so it is sealed after the row exists."""
+        super().save_model(request, obj, form, change)
+        if secret := form.cleaned_data.get("new_secret"):
+            channel_services.set_secret(channel=obj, secret=secret, actor=request.user)
+
+
+def _test(channel: Channel, actor: Any) -> str:
+    page = channel_services.send_test(channel=channel, now=timezone.now(), actor=actor)
+    if page.state == "sent":
+        return f"Test sent to {channel.name}."
+    raise ValidationError(
+        f"The test did not reach {channel.name}: {page.failure or page.get_state_display()}"
+    )
+
+
+@admin.register(ContactMethod)
+class ContactMethodAdmin(AuditedAdmin):
+    """How people are reached, in their own order."""
+
+    form = ContactMethodForm
+    list_display = ("user", "order", "kind", "address", "enabled", "last_failed_at", "last_failure")
+    list_select_related = ("user",)
+    search_fields = ("user__username", "address")
+    autocomplete_fields = ("user",)
+    may_delete = True
+
+
+class OpenFirst(admin.SimpleListFilter):
+    """Open alerts unless others are asked for."""
+
+    title = "state"
+    parameter_name = "state"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        """Words of the list."""
+        return [
+            ("triggered", "Firing"),
+            ("acknowledged", "Acknowledged"),
+            ("resolved", "Resolved"),
+            ("all", "All"),
+        ]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        """By state; an alert's own page is found whatever the filter."""
+        if self.value() in ("triggered", "acknowledged", "resolved"):
+            return queryset.filter(state=self.value())
+        return queryset if self.value() else queryset.exclude(state="resolved")
+
+    def choices(self, changelist: Any) -> Any:
+        """The first choice is what is open, not everything."""
+        for number, choice in enumerate(super().choices(changelist)):
+            yield choice if number else {**choice, "display": "Open"}
+
+
+def _act(actor: Any) -> Act:
+    return Act(by=actor.get_username(), at=timezone.now(), via="admin", actor=actor)
+
+
+def _acknowledge(alert: Alert, actor: Any) -> str:
+    changed = services.acknowledge(alert=alert, act=_act(actor), epoch=alert.epoch)
+    return "Acknowledged; nobody else is paged." if changed else "It had been acknowledged already."
+
+
+def _resolve(alert: Alert, actor: Any) -> str:
+    changed = services.resolve(alert=alert, act=_act(actor), epoch=alert.epoch)
+    return "Resolved." if changed else "It had been resolved already."
+
+
+class AlertPages(admin.TabularInline):  # type: ignore[type-arg]
+    """The pages of an alert."""
+
+    model = Page
+    fk_name = "alert"
+    fields = readonly_fields = (
+        "created_at",
+        "target_label",
+        "kind",
+        "state",
+        "attempts",
+        "sent_at",
+        "failure",
+    )
+    can_delete = False
+    extra = 0
+    show_change_link = True
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """The engine makes them."""
+        return False
+
+
+@admin.register(Alert)
+class AlertAdmin(ButtonsMixin, FastListMixin, ReadOnlyMixin):
+    """What fires: open alerts first."""
+
+    list_display = (
+        "title",
+        "severity",
+        "state",
+        "component",
+        "count",
+        "triggered_at",
+        "acked_by",
+        "incident",
+    )
+    list_filter = (OpenFirst, "severity", "project")
+    list_select_related = ("component", "incident")
+    search_fields = ("title", "=dedup_key")
+    inlines = (AlertPages,)
+    fields = (
+        "title", "sentence", "severity", "state", "project", "component", "incident", "rule", "policy", "value",
+        "count", "epoch", "first_seen_at", "triggered_at", "last_seen_at", "acked_at", "acked_by", "acked_via",
+        "resolved_at", "resolved_by", "resolved_via", "labels", "dedup_key",
+    )  # fmt: skip
+    buttons = (
+        Button("acknowledge", "Acknowledge", "alerts.acknowledge_alert", _acknowledge,
+               offered=lambda alert: alert.state == "triggered", tone="primary"),
+        Button("resolve", "Resolve", "alerts.acknowledge_alert", _resolve,
+               offered=lambda alert: alert.state != "resolved"),
+    )  # fmt: skip
+
+
+class AttemptInline(admin.TabularInline):  # type: ignore[type-arg]
+    """The receipts of a page."""
+
+    model = Attempt
+    fields = readonly_fields = (
+        "n", "started_at", "took", "outcome", "http_status", "provider_id", "retry_after_s", "error",
+    )  # fmt: skip
+    can_delete = False
+    extra = 0
+
+    @admin.display(description="took (ms)")
+    def took(self, attempt: Attempt) -> int:
+        """Milliseconds of the try."""
+        return (attempt.ended_at - attempt.started_at) // timedelta(milliseconds=1)
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """The engine keeps them."""
+        return False
+
+
+@admin.register(Page)
+class PageAdmin(FastListMixin, ReadOnlyMixin):
+    """The outbox: what was sent to whom, with the receipt of each try."""
+
+    list_display = (
+        "created_at",
+        "target_label",
+        "kind",
+        "subject",
+        "state",
+        "attempts",
+        "sent_at",
+        "failure",
+    )
+    list_filter = ("state", "kind")
+    search_fields = ("=key", "target_label")
+    ordering = ("-id",)
+    inlines = (AttemptInline,)
+    fields = (
+        "key", "target_label", "kind", "address", "subject", "body", "state", "failure", "attempts", "urgency",
+        "alert", "escalation", "epoch", "cycle", "step", "created_at", "next_try_at", "deadline", "sent_at",
+    )  # fmt: skip
+
+
+@admin.register(Escalation)
+class EscalationAdmin(FastListMixin, ReadOnlyMixin):
+    """Frozen runs of policies."""
+
+    list_display = ("alert", "policy_name", "state", "cycle", "step", "next_at", "reached", "started_at")
+    list_filter = ("state",)
+    list_select_related = ("alert",)
+    ordering = ("-id",)
+    fields = (
+        "alert", "epoch", "policy_name", "state", "cycle", "step", "next_at", "reached", "version", "started_at", "plan",
+    )  # fmt: skip

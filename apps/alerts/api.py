@@ -1,0 +1,143 @@
+"""Alerts over the API: what is active, figures, acknowledge, resolve."""
+
+from typing import Any
+
+import django_filters
+from django.db.models import Q, QuerySet
+from django.utils import timezone
+from drf_spectacular.utils import OpenApiTypes, extend_schema
+from rest_framework import exceptions, generics, serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from apps.alerts import queries, services
+from apps.alerts.models import Alert, AlertState
+from apps.alerts.services import Act, StaleEpoch
+from apps.core.severity import Severity, severity_of
+from apps.projects.authentication import scope
+
+
+class Conflict(exceptions.APIException):
+    """409: somebody, or the alert itself, was faster."""
+
+    status_code = 409
+    default_code = "conflict"
+    default_detail = "Somebody else changed this first."
+
+
+class AlertSerializer(serializers.ModelSerializer):  # type: ignore[type-arg]
+    """An alert as the API shows it."""
+
+    component = serializers.CharField(source="component.name", default="", read_only=True)
+    project = serializers.CharField(source="project.slug", read_only=True)
+    rule = serializers.CharField(source="rule.name", default="", read_only=True)
+    incident = serializers.IntegerField(source="incident_id", read_only=True, allow_null=True)
+    dedupKey = serializers.CharField(source="dedup_key", read_only=True)
+    firstSeenAt = serializers.DateTimeField(source="first_seen_at", read_only=True)
+    triggeredAt = serializers.DateTimeField(source="triggered_at", read_only=True)
+    lastSeenAt = serializers.DateTimeField(source="last_seen_at", read_only=True)
+    acknowledgedAt = serializers.DateTimeField(source="acked_at", read_only=True)
+    acknowledgedBy = serializers.CharField(source="acked_by", read_only=True)
+    resolvedAt = serializers.DateTimeField(source="resolved_at", read_only=True)
+    resolvedBy = serializers.CharField(source="resolved_by", read_only=True)
+
+    class Meta:
+        model = Alert
+        fields = (
+            "id", "title", "sentence", "severity", "state", "epoch", "count", "value", "component", "project", "rule",
+            "incident", "labels", "dedupKey", "firstSeenAt", "triggeredAt", "lastSeenAt", "acknowledgedAt",
+            "acknowledgedBy", "resolvedAt", "resolvedBy",
+        )  # fmt: skip
+
+
+class AlertFilter(django_filters.FilterSet):
+    """?severity=critical&component=Payments&project=shop&state=acknowledged; severities may be given by alias."""
+
+    severity = django_filters.CharFilter(method="by_severity")
+    component = django_filters.CharFilter(method="by_component")
+    project = django_filters.CharFilter(field_name="project__slug")
+    state = django_filters.ChoiceFilter(choices=AlertState.choices)
+
+    class Meta:
+        model = Alert
+        fields = ("severity", "component", "project", "state")
+
+    def by_severity(self, alerts: QuerySet[Alert], name: str, word: str) -> QuerySet[Alert]:
+        """An unknown word names the known ones."""
+        severity = severity_of(word)
+        if severity is None:
+            known = ", ".join(Severity.values)
+            raise serializers.ValidationError(
+                {"severity": f"Unknown severity {word[:40]!r}. Known: {known}."}
+            )
+        return alerts.filter(severity=severity)
+
+    def by_component(self, alerts: QuerySet[Alert], name: str, word: str) -> QuerySet[Alert]:
+        """By name or slug."""
+        return alerts.filter(Q(component__name=word) | Q(component__slug=word))
+
+
+class AlertList(generics.ListAPIView):  # type: ignore[type-arg]
+    """Active alerts, newest first; with ?state= those of one state, resolved ones included."""
+
+    permission_classes = (scope("api:read", "alerts.view_alert"),)
+    serializer_class = AlertSerializer
+    filterset_class = AlertFilter
+
+    def get_queryset(self) -> QuerySet[Alert]:
+        """Open ones unless a state is asked for."""
+        alerts = Alert.objects.select_related("component", "project", "rule")
+        return alerts if self.request.query_params.get("state") else alerts.open()
+
+
+class AlertStats(APIView):
+    """Figures of what is open and of the last seven days."""
+
+    permission_classes = (scope("api:read", "alerts.view_alert"),)
+
+    @extend_schema(responses=OpenApiTypes.OBJECT)
+    def get(self, request: Request) -> Response:
+        """Counts; a figure without data is null, not 0."""
+        return Response(queries.stats(now=timezone.now()))
+
+
+class ActSerializer(serializers.Serializer):  # type: ignore[type-arg]
+    """The body of acknowledge and resolve: the episode that the caller saw, if it wants to be sure."""
+
+    epoch = serializers.IntegerField(required=False, min_value=1)
+
+
+class AlertAct(generics.GenericAPIView):  # type: ignore[type-arg]
+    """POST by somebody; doing it twice is a success without change, a stale epoch is 409."""
+
+    permission_classes = (scope("alerts:write", "alerts.acknowledge_alert"),)
+    serializer_class = ActSerializer
+    queryset = Alert.objects.select_related("component", "project", "rule")
+    service: Any = None
+
+    @extend_schema(request=ActSerializer, responses=AlertSerializer)
+    def post(self, request: Request, pk: int) -> Response:
+        """Run the service and show the alert as it is now."""
+        given = self.get_serializer(data=request.data)
+        given.is_valid(raise_exception=True)
+        alert, user = self.get_object(), request.user
+        act = Act(by=user.get_username(), at=timezone.now(), via="api", actor=user)
+        try:
+            type(self).service(alert=alert, act=act, epoch=given.validated_data.get("epoch"))
+        except StaleEpoch as stale:
+            raise Conflict({"epoch": stale.message_dict["epoch"]}) from stale
+        alert.refresh_from_db()
+        return Response(AlertSerializer(alert).data)
+
+
+class AlertAcknowledge(AlertAct):
+    """Stop the paging of an alert."""
+
+    service = staticmethod(services.acknowledge)
+
+
+class AlertResolve(AlertAct):
+    """End an alert; its incident stays for people."""
+
+    service = staticmethod(services.resolve)

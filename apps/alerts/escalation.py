@@ -1,0 +1,247 @@
+"""Who is paged when: one pure function makes the plan, which the engine runs, the editor previews, the tests assert.
+
+The plan is frozen when an escalation begins; editing the policy afterwards changes nothing in it.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+from typing import Any
+
+CLOSE_AFTER_S = 300
+LOOK_AGAIN_S = 30
+
+
+# --- Facts that go in --------------------------------------------------------------------------------------------
+@dataclass(frozen=True)
+class MethodFacts:
+    """One way to reach a person; `id` is None for the account's own e-mail address."""
+
+    id: int | None
+    kind: str
+    address: str
+
+
+@dataclass(frozen=True)
+class PersonFacts:
+    """A person and their usable contact methods in their own order."""
+
+    user_id: int
+    label: str
+    active: bool
+    methods: tuple[MethodFacts, ...]
+
+
+@dataclass(frozen=True)
+class ChannelFacts:
+    """A channel of a step."""
+
+    id: int
+    label: str
+    kind: str
+    address: str
+    enabled: bool
+    broken: bool = False
+
+
+@dataclass(frozen=True)
+class StepFacts:
+    """A step as it is written in the policy; a team is given as its members."""
+
+    wait_before_s: int
+    kind: str
+    user_ids: tuple[int, ...] = ()
+    team: str = ""
+    channel: ChannelFacts | None = None
+
+
+@dataclass(frozen=True)
+class PolicyFacts:
+    """A policy as it stands. `repeat_count` is the number of further rounds, `repeat_wait_s` the wait before each."""
+
+    name: str
+    steps: tuple[StepFacts, ...]
+    repeat_count: int
+    repeat_wait_s: int
+    fallback_user_id: int
+
+
+# --- The plan that comes out -------------------------------------------------------------------------------------
+@dataclass(frozen=True)
+class Target:
+    """One address to page. `then` are the further ways to reach the same person, tried when this one fails."""
+
+    kind: str
+    address: str
+    label: str
+    user_id: int | None = None
+    channel_id: int | None = None
+    method_id: int | None = None
+    then: tuple["Target", ...] = ()
+
+
+@dataclass(frozen=True)
+class PlannedStep:
+    """Targets of a step, the wait before it, and why somebody in it is not paged (shown red)."""
+
+    wait_s: int
+    targets: tuple[Target, ...]
+    problems: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A frozen run: steps, further rounds, and the fallback for when nobody was reached."""
+
+    policy: str
+    made_at: str
+    steps: tuple[PlannedStep, ...]
+    repeat_count: int
+    repeat_wait_s: int
+    fallback: tuple[Target, ...]
+    problems: tuple[str, ...] = field(default=())
+
+    def to_json(self) -> dict[str, Any]:
+        """As it is stored on the escalation."""
+        return asdict(self)
+
+    @property
+    def reaches_nobody(self) -> bool:
+        """No step pages anybody."""
+        return not any(step.targets for step in self.steps)
+
+
+def plan(policy: PolicyFacts, people: Mapping[int, PersonFacts], now: datetime) -> Plan:
+    """The frozen plan of a policy as it would run from `now`. A person is paged once per step, however often named."""
+    steps = tuple(_step(step, people) for step in policy.steps)
+    fallback, problem = _person(policy.fallback_user_id, people)
+    problems = [f"Fallback: {problem}"] if problem else []
+    if not steps:
+        problems.append("The policy has no steps: only the fallback is paged.")
+    return Plan(
+        policy.name, now.isoformat(), steps, policy.repeat_count, policy.repeat_wait_s,
+        (fallback,) if fallback else (), tuple(problems),
+    )  # fmt: skip
+
+
+def _step(step: StepFacts, people: Mapping[int, PersonFacts]) -> PlannedStep:
+    if step.kind == "channel":
+        return _channel_step(step)
+    found, problems = {}, []
+    for user_id in dict.fromkeys(step.user_ids):
+        target, problem = _person(user_id, people)
+        if problem:
+            problems.append(problem)
+        if target:
+            found[target.kind, target.address] = target
+    if not step.user_ids:
+        problems.append(f"Team {step.team} has no members." if step.team else "Nobody is named.")
+    return PlannedStep(step.wait_before_s, tuple(found.values()), tuple(problems))
+
+
+def _channel_step(step: StepFacts) -> PlannedStep:
+    channel = step.channel
+    if channel is None:
+        return PlannedStep(step.wait_before_s, (), ("No channel is chosen.",))
+    if not channel.enabled:
+        return PlannedStep(step.wait_before_s, (), (f"{channel.label} is switched off.",))
+    problems = (f"{channel.label} was refused for good lately; mend and test it.",) if channel.broken else ()
+    target = Target(channel.kind, channel.address, channel.label, channel_id=channel.id)
+    return PlannedStep(step.wait_before_s, (target,), problems)
+
+
+def _person(user_id: int, people: Mapping[int, PersonFacts]) -> tuple[Target | None, str]:
+    """The person's first way with the others behind it, or why there is none."""
+    person = people.get(user_id)
+    if person is None:
+        return None, "A person of this step no longer exists."
+    if not person.active:
+        return None, f"{person.label} is no longer active."
+    if not person.methods:
+        return None, f"{person.label} has no address."
+    ways = [Target(m.kind, m.address, person.label, user_id, None, m.id) for m in person.methods]
+    first = ways[0]
+    return Target(first.kind, first.address, first.label, user_id, None, first.method_id, tuple(ways[1:])), ""
+
+
+# --- Reading a stored plan ---------------------------------------------------------------------------------------
+def target_of(stored: Mapping[str, Any]) -> Target:
+    """A target out of stored JSON."""
+    return Target(**{**stored, "then": tuple(target_of(t) for t in stored.get("then", ()))})
+
+
+def plan_of(stored: Mapping[str, Any]) -> Plan:
+    """A plan out of stored JSON."""
+    steps = tuple(
+        PlannedStep(s["wait_s"], tuple(target_of(t) for t in s["targets"]), tuple(s["problems"]))
+        for s in stored["steps"]
+    )
+    fallback = tuple(target_of(t) for t in stored["fallback"])
+    return Plan(**{**stored, "steps": steps, "fallback": fallback, "problems": tuple(stored["problems"])})
+
+
+# --- Walking it --------------------------------------------------------------------------------------------------
+@dataclass(frozen=True)
+class Stop:
+    """Where a run stands: a step of a round and the wait before it; after the last step, the closing look."""
+
+    cycle: int
+    step: int
+    wait_s: int
+    closing: bool = False
+
+
+def first_stop(made: Plan) -> Stop:
+    """Where a run begins."""
+    return _from(made, 0, 0)
+
+
+def next_stop(made: Plan, cycle: int, step: int) -> Stop:
+    """What comes after a step of a round."""
+    return _from(made, cycle, step + 1)
+
+
+def _from(made: Plan, cycle: int, step: int) -> Stop:
+    """The first step at or after this place that pages somebody. Empty steps are passed without their wait."""
+    if made.reaches_nobody:
+        return Stop(cycle, len(made.steps), 0, closing=True)
+    wait_s = 0
+    while cycle <= made.repeat_count:
+        for index in range(step, len(made.steps)):
+            if made.steps[index].targets:
+                return Stop(cycle, index, wait_s + made.steps[index].wait_s)
+        cycle, step, wait_s = cycle + 1, 0, made.repeat_wait_s
+    return Stop(made.repeat_count, len(made.steps), CLOSE_AFTER_S, closing=True)
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line of the preview: seconds after the start, the round (1 is the first), who, how, or what is wrong."""
+
+    at_s: int
+    round: int
+    label: str
+    kind: str = ""
+    address: str = ""
+    problem: bool = False
+
+
+def preview(made: Plan, rounds: int = 2) -> Iterator[Line]:
+    """Who would be paged when, by the engine's own walk, for the first rounds; and in red what would not work."""
+    for index, step in enumerate(made.steps, 1):
+        for problem in step.problems:
+            yield Line(0, 1, f"Step {index}: {problem}", problem=True)
+    for problem in made.problems:
+        yield Line(0, 1, problem, problem=True)
+    stop, at_s = first_stop(made), 0
+    while not stop.closing and stop.cycle < rounds:
+        at_s += stop.wait_s
+        for target in made.steps[stop.step].targets:
+            yield Line(at_s, stop.cycle + 1, target.label, target.kind, target.address)
+        stop = next_stop(made, stop.cycle, stop.step)
+    if stop.closing:
+        at_s += stop.wait_s
+        for target in made.fallback:
+            yield Line(
+                at_s, stop.cycle + 1, f"{target.label} (if nobody was reached)", target.kind, target.address
+            )

@@ -1,0 +1,85 @@
+"""The words of pages and notices. Text of senders is text: it is cut, never evaluated. Pure but for the addresses."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from django.conf import settings
+
+from apps.alerts.models import Alert, Escalation
+from apps.core.severity import Severity
+
+SHORT = {
+    Severity.CRITICAL: "CRITICAL", Severity.ERROR: "ERROR", Severity.WARNING: "WARNING", Severity.INFO: "INFO",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Told:
+    """What one page says: subject, body, and the facts for channels that lay out their own message."""
+
+    subject: str
+    body: str
+    data: Mapping[str, Any]
+
+
+def url_of(alert: Alert) -> str:
+    """Where to act: the incident's page, else the alert's. Written out: a page must not fail for a route's name."""
+    if alert.incident_id:
+        return f"{settings.SITE_URL}/admin/incidents/incident/{alert.incident_id}/change/"
+    return f"{settings.SITE_URL}/admin/alerts/alert/{alert.pk}/change/"
+
+
+def facts(alert: Alert, url: str) -> dict[str, Any]:
+    """Facts of an alert as plain JSON."""
+    return {
+        "alert": alert.pk,
+        "epoch": alert.epoch,
+        "dedup_key": alert.dedup_key,
+        "severity": str(alert.severity),
+        "title": alert.title,
+        "sentence": alert.sentence,
+        "project": alert.project.name,
+        "component": alert.component.name if alert.component else "",
+        "incident": f"INC-{alert.incident_id}" if alert.incident_id else "",
+        "triggered_at": alert.triggered_at.isoformat(),
+        "url": url,
+    }
+
+
+def page(alert: Alert, run: Escalation, url: str) -> Told:
+    """A page for a step of an escalation."""
+    known = facts(alert, url)
+    where = " / ".join(part for part in (known["project"], known["component"]) if part)
+    again = f", round {run.cycle + 1}" if run.cycle else ""
+    lines = [
+        alert.sentence or alert.title,
+        "",
+        f"Where: {where}",
+        f"Since: {alert.triggered_at:%Y-%m-%d %H:%M:%S} UTC",
+        *([f"Incident: {known['incident']}"] if known["incident"] else []),
+        f"Why you: {run.policy_name}, step {run.step + 1}{again}",
+        "",
+        f"Acknowledge: {url}",
+    ]
+    return Told(f"[{SHORT[Severity(alert.severity)]}] {alert.title}"[:250], "\n".join(lines), known)
+
+
+def resolved(alert: Alert) -> Told:
+    """The notice to those who were paged."""
+    url = url_of(alert)
+    known = {**facts(alert, url), "resolved_by": alert.resolved_by, "resolved_via": alert.resolved_via}
+    body = f"Resolved by {alert.resolved_by} ({alert.resolved_via}).\n\n{alert.sentence}\n\n{url}"
+    return Told(f"[RESOLVED] {alert.title}"[:250], body, known)
+
+
+def drill(name: str) -> Told:
+    """A test of a channel, marked as one."""
+    body = f"This is a test of the channel {name}. Nothing is wrong.\n\n{settings.SITE_URL}"
+    return Told(f"[TEST] {name}"[:250], body, {"sentence": "This is a test. Nothing is wrong."})
+
+
+def broken(name: str, error: str) -> Told:
+    """The notice that a channel was refused for good."""
+    body = f"{name} refuses pages for good: {error}\n\nMend it and send a test.\n\n{settings.SITE_URL}"
+    return Told(f"[BROKEN] {name}"[:250], body, {"sentence": f"{name} refuses pages: {error}"})

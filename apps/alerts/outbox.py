@@ -1,0 +1,272 @@
+"""Rows of the outbox: made, claimed, their results recorded. A page leaves the database only through here.
+
+Lock order everywhere: alert, escalation, page, incident. Acknowledging takes the alert's row FOR NO KEY UPDATE, which
+claims (FOR SHARE) wait for, while the foreign keys of new pages (FOR KEY SHARE) do not.
+"""
+
+import hashlib
+import random
+from collections.abc import Iterable
+from dataclasses import asdict, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db import connection, transaction
+from django.db.models import Case, F, Q, When
+
+from apps.alerts import delivery, escalation, messages
+from apps.alerts.channels import Receipt
+from apps.alerts.escalation import Target
+from apps.alerts.models import (
+    Alert,
+    AlertState,
+    Attempt,
+    Channel,
+    ContactMethod,
+    Escalation,
+    EscalationState,
+    Page,
+    PageState,
+)
+from apps.audit import services as audit
+from apps.audit.models import Category, Outcome
+from apps.core.severity import RANK, Severity
+from apps.incidents import services as incidents
+
+_LIVE = Q(state=PageState.PENDING) | Q(state=PageState.CLAIMED)
+
+
+# --- Making ------------------------------------------------------------------------------------------------------
+def key_of(*parts: object) -> str:
+    """A page's stable name, fit for mail headers and web hooks; addresses are hashed, they may be long."""
+    *named, address = parts
+    digest = hashlib.sha256(str(address).encode()).hexdigest()[:12]
+    return "-".join([*map(str, named), digest])[:120]
+
+
+def page_for(run: Escalation, alert: Alert, target: Target, told: messages.Told, *, deadline: datetime,
+             now: datetime, step: int | None = None, cycle: int | None = None) -> Page:  # fmt: skip
+    """An unsaved page of a step. `told` is made once for all targets of the step."""
+    step = run.step if step is None else step
+    cycle = run.cycle if cycle is None else cycle
+    then = [asdict(way) for way in target.then]
+    return Page(
+        key=key_of("page", run.pk, cycle, step, target.kind, target.address), escalation=run, alert=alert,
+        epoch=run.epoch, cycle=cycle, step=step, user_id=target.user_id, channel_id=target.channel_id,
+        contact_method_id=target.method_id, target_label=target.label[:150], kind=target.kind,
+        address=target.address[:500], subject=told.subject, body=told.body,
+        data={**told.data, **({"then": then} if then else {})}, urgency=alert.severity, next_try_at=now,
+        deadline=deadline, created_at=now,
+    )  # fmt: skip
+
+
+def insert(pages: Iterable[Page]) -> None:
+    """Pages that are there already stay as they are: the database holds one per step and address."""
+    Page.objects.bulk_create(pages, ignore_conflicts=True)
+
+
+def notice(*, key: str, target: Target, told: messages.Told, now: datetime, alert: Alert | None = None,
+           urgency: str = Severity.INFO) -> None:  # fmt: skip
+    """A message outside any escalation, once per key. Acknowledging does not cancel it."""
+    page = Page(
+        key=key[:120], alert=alert, user_id=target.user_id, channel_id=target.channel_id,
+        contact_method_id=target.method_id, target_label=target.label[:150], kind=target.kind,
+        address=target.address[:500], subject=told.subject, body=told.body, data=dict(told.data), urgency=urgency,
+        next_try_at=now, deadline=now + timedelta(seconds=delivery.NOTICE_LIFE_S), created_at=now,
+    )  # fmt: skip
+    insert([page])
+
+
+def cancel_pages(alert_ids: Iterable[int], *, now: datetime) -> int:
+    """Cancel what waits for these alerts. Must be a later statement than the stop of their escalations: it then
+    sees the pages that a step made meanwhile. A claim in flight is left to end."""
+    waiting = Q(state=PageState.PENDING) | Q(state=PageState.CLAIMED, lease_until__lt=now)
+    return Page.objects.filter(waiting, alert_id__in=list(alert_ids), escalation__isnull=False).update(
+        state=PageState.CANCELLED
+    )
+
+
+def notify_resolved(alert: Alert, *, now: datetime, actor: Any = None) -> None:
+    """Tell those who were paged in this episode, but not whoever resolved it."""
+    paged = Page.objects.filter(
+        alert=alert,
+        epoch=alert.epoch,
+        escalation__isnull=False,
+        state__in=(PageState.SENT, PageState.DELIVERED),
+    )
+    told = messages.resolved(alert)
+    for page in paged.distinct("kind", "address").order_by("kind", "address"):
+        if actor is not None and page.user_id == actor.pk:
+            continue
+        target = Target(
+            page.kind, page.address, page.target_label, page.user_id, page.channel_id, page.contact_method_id
+        )
+        key = key_of("resolved", alert.pk, alert.epoch, page.kind, page.address)
+        notice(key=key, target=target, told=told, now=now, alert=alert)
+
+
+# --- Claiming ----------------------------------------------------------------------------------------------------
+def due_ids(*, now: datetime, limit: int) -> list[int]:
+    """Ids of pages to try, the most urgent first, then the oldest. A claim whose lease ran out is due as well."""
+    due = Page.objects.filter(_LIVE, next_try_at__lte=now)
+    rank = Case(*(When(urgency=word, then=number) for word, number in RANK.items()), default=9)
+    return list(due.order_by(rank, "created_at", "id").values_list("pk", flat=True)[:limit])
+
+
+@transaction.atomic
+def claim(page_id: int, *, now: datetime) -> Page | None:
+    """Take a page for one try, or None: somebody else has it, or its alert is no longer triggered.
+
+    The alert is read FOR SHARE in a statement of its own: a condition inside the UPDATE would be judged by that
+    statement's snapshot, and an acknowledgement that committed while it waited would be missed.
+    """
+    page = Page.objects.filter(pk=page_id).values("alert_id", "epoch", "escalation_id").first()
+    if page is None:
+        return None
+    if page["escalation_id"] and not _alert_still_triggered(page["alert_id"], page["epoch"]):
+        cancel_pages_of(page_id, now=now)
+        return None
+    free = Q(state=PageState.PENDING, next_try_at__lte=now) | Q(state=PageState.CLAIMED, lease_until__lt=now)
+    lease_until = now + timedelta(seconds=delivery.LEASE_S)
+    taken = Page.objects.filter(free, pk=page_id).update(
+        state=PageState.CLAIMED, token=F("token") + 1, attempts=F("attempts") + 1, lease_until=lease_until,
+        next_try_at=lease_until,
+    )  # fmt: skip
+    return Page.objects.select_related("channel").get(pk=page_id) if taken else None
+
+
+def _alert_still_triggered(alert_id: int, epoch: int) -> bool:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT 1 FROM alerts_alert WHERE id = %s AND state = %s AND epoch = %s FOR SHARE",
+            [alert_id, AlertState.TRIGGERED, epoch],
+        )
+        return cursor.fetchone() is not None
+
+
+def cancel_pages_of(page_id: int, *, now: datetime) -> None:
+    """Cancel one page that nobody is sending."""
+    waiting = Q(state=PageState.PENDING) | Q(state=PageState.CLAIMED, lease_until__lt=now)
+    Page.objects.filter(waiting, pk=page_id).update(state=PageState.CANCELLED)
+
+
+# --- Recording ---------------------------------------------------------------------------------------------------
+def record_result(page: Page, receipt: Receipt, *, started_at: datetime, now: datetime) -> str:
+    """Keep the receipt and what follows from it; the page's new state, or "late" when the claim was lost meanwhile."""
+    state = _record(page, receipt, started_at, now)
+    if state == PageState.FAILED and page.escalation_id:
+        _hurry(page, now)
+    return state
+
+
+@transaction.atomic
+def _record(page: Page, receipt: Receipt, started_at: datetime, now: datetime) -> str:
+    tried = delivery.Tried(
+        page.attempts,
+        page.created_at,
+        page.deadline,
+        page.escalation_id is not None,
+        bool(page.data.get("plain")),
+    )
+    step = delivery.after(receipt.outcome, tried, receipt.retry_after_s, now, random.random())  # noqa: S311
+    changes: dict[str, Any] = {"state": step.state, "next_try_at": step.next_try_at, "lease_until": None}
+    changes["failure"] = "" if step.state == PageState.SENT else receipt.error[:300]
+    if step.state == PageState.SENT:
+        changes["sent_at"] = now
+    if step.plain:
+        changes["data"] = {**page.data, "plain": True}
+    held = Page.objects.filter(pk=page.pk, token=page.token, state=PageState.CLAIMED).update(**changes)
+    _keep_receipt(page, receipt, started_at, now)
+    if not held:
+        return "late"
+    if step.fail_over:
+        _next_way(page, now)
+    _note_on_address(page, receipt, step, now)
+    if step.state != PageState.PENDING:
+        _tell(page, step.state, receipt, now)
+    return step.state
+
+
+def _keep_receipt(page: Page, receipt: Receipt, started_at: datetime, now: datetime) -> None:
+    Attempt.objects.create(
+        page=page, n=page.attempts, token=page.token, started_at=started_at, ended_at=now, outcome=receipt.outcome,
+        http_status=receipt.http_status, provider_id=receipt.provider_id[:200],
+        retry_after_s=receipt.retry_after_s, error=receipt.error[:300],
+    )  # fmt: skip
+
+
+def _next_way(page: Page, now: datetime) -> None:
+    """The person's next contact method, at once; once per step however often this is reached."""
+    ways = [escalation.target_of(way) for way in page.data.get("then", ())]
+    if not ways or page.escalation is None or page.alert is None:
+        return
+    target = replace(ways[0], then=tuple(ways[1:]))
+    told = messages.Told(
+        page.subject, page.body, {k: v for k, v in page.data.items() if k not in ("then", "plain")}
+    )
+    deadline = max(page.deadline, now + timedelta(seconds=delivery.MIN_LIFE_S))
+    insert([page_for(page.escalation, page.alert, target, told, deadline=deadline, now=now,
+                     step=page.step, cycle=page.cycle)])  # fmt: skip
+
+
+def _note_on_address(page: Page, receipt: Receipt, step: delivery.Next, now: datetime) -> None:
+    """What people see beside the channel or the contact method: last sent, last failed, broken since."""
+    if receipt.outcome == delivery.SENT:
+        Channel.objects.filter(pk=page.channel_id).update(last_sent_at=now, broken_since=None)
+        return
+    failed = {"last_failed_at": now, "last_failure": receipt.error[:300]}
+    Channel.objects.filter(pk=page.channel_id).update(**failed)
+    ContactMethod.objects.filter(pk=page.contact_method_id).update(**failed)
+    newly = step.broken and Channel.objects.filter(pk=page.channel_id, broken_since=None).update(
+        broken_since=now
+    )
+    if newly and page.channel is not None:
+        audit.record(
+            "channel.broken", resource=page.channel, category=Category.SYSTEM, outcome=Outcome.ERROR,
+            details={"error": receipt.error},
+        )  # fmt: skip
+        _tell_the_owner(page, receipt.error, now)
+
+
+def _tell_the_owner(page: Page, error: str, now: datetime) -> None:
+    """A notice to the fallback of the run's plan: somebody must mend the channel."""
+    if page.escalation is None:
+        return
+    for target in escalation.plan_of(page.escalation.plan).fallback:
+        key = key_of("broken", page.channel_id, int(now.timestamp()), target.kind, target.address)
+        notice(key=key, target=target, told=messages.broken(page.target_label, error), now=now)
+
+
+def _tell(page: Page, state: str, receipt: Receipt, now: datetime) -> None:
+    """Audit and, with an incident, one entry of its timeline."""
+    good = state == PageState.SENT
+    audit.record(
+        f"page.{state}", resource=page, category=Category.SYSTEM,
+        outcome=Outcome.SUCCESS if good else Outcome.FAILURE,
+        details={"try": page.attempts, "kind": page.kind, "error": receipt.error},
+    )  # fmt: skip
+    alert = page.alert
+    if alert is None or alert.incident is None or page.escalation_id is None:
+        return
+    late = good and alert.state != AlertState.TRIGGERED
+    text = f"Page to {page.target_label} by {page.kind} " + (
+        f"sent{' after acknowledgement' if late else ''}"
+        if good
+        else f"failed: {receipt.error or receipt.outcome}"
+    )
+    incidents.add_entry(
+        incident=alert.incident, action=f"page.{state}", text=text, at=now, tone="neutral" if good else "bad",
+        data={"page": page.pk, "try": page.attempts},
+    )  # fmt: skip
+
+
+def _hurry(page: Page, now: datetime) -> None:
+    """If everything that the run has made so far failed, its next step is due now: waiting would reach nobody.
+
+    In a transaction of its own, since escalations are locked before pages.
+    """
+    alive = Page.objects.filter(escalation=page.escalation_id).exclude(state=PageState.FAILED)
+    if not alive.exists():
+        Escalation.objects.filter(
+            pk=page.escalation_id, state=EscalationState.ACTIVE, next_at__gt=now
+        ).update(next_at=now)

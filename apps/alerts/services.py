@@ -1,0 +1,329 @@
+"""What happens to alerts: triggered, acknowledged, resolved; of one alert or of a whole incident.
+
+Acknowledging and resolving stop paging, so they live here and call the incidents room downward. Lock order: alert,
+escalation, page, incident.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from django.core.exceptions import ValidationError
+from django.db import IntegrityError, transaction
+from django.db.models import QuerySet
+
+from apps.alerts import outbox, paging
+from apps.alerts.models import Alert, AlertRule, AlertState, EscalationPolicy
+from apps.audit import services as audit
+from apps.audit.models import Category
+from apps.core.severity import RANK, Severity
+from apps.incidents import services as incidents
+from apps.incidents import states
+from apps.incidents.models import Incident
+from apps.projects.models import Component, Project
+
+
+class StaleEpoch(ValidationError):
+    """The alert was triggered again since the caller looked at it."""
+
+
+@dataclass(frozen=True)
+class Fired:
+    """What fired. `key` is the deduplication key; `incident` is given for one that people opened by hand."""
+
+    key: str
+    title: str
+    severity: str
+    project: Project
+    component: Component | None = None
+    sentence: str = ""
+    rule: AlertRule | None = None
+    policy: EscalationPolicy | None = None
+    value: float | None = None
+    labels: Mapping[str, Any] = field(default_factory=dict)
+    first_seen_at: datetime | None = None
+    incident: Incident | None = None
+    opens_incident: bool = True
+
+
+@dataclass(frozen=True)
+class Act:
+    """Who acknowledges or resolves: name in words, the user if it is one, by which door, when."""
+
+    by: str
+    at: datetime
+    via: str = "admin"
+    actor: Any = None
+
+
+# --- Triggering --------------------------------------------------------------------------------------------------
+@transaction.atomic
+def trigger(*, fired: Fired, now: datetime, actor: Any = None) -> Alert:
+    """Open an alert, or count one more on the alert that is open for this key. A rise in severity pages anew."""
+    for _ in range(3):
+        held = _locked(Alert.objects.open().filter(dedup_key=fired.key)).first()
+        if held is not None:
+            return _repeat(held, fired, now, actor)
+        alert = _insert(fired, now)
+        if alert is not None:
+            _announce(alert, fired, now, actor)
+            return alert
+    raise ValidationError(f"The alert {fired.key} is opened and resolved faster than it can be counted.")
+
+
+def _locked(alerts: QuerySet[Alert]) -> QuerySet[Alert]:
+    """Rows locked in key order. NO KEY: the foreign keys of pages being made need not wait for us, nor we for them."""
+    return alerts.order_by("pk").select_for_update(no_key=True)
+
+
+def _insert(fired: Fired, now: datetime) -> Alert | None:
+    """The new row, or None when another worker's came first: the database allows one open alert per key."""
+    alert = Alert(
+        dedup_key=fired.key[:255], rule=fired.rule, policy=fired.policy, project=fired.project,
+        component=fired.component, incident=fired.incident, title=fired.title[:200], sentence=fired.sentence,
+        severity=fired.severity, value=fired.value, labels=dict(fired.labels),
+        first_seen_at=fired.first_seen_at or now, triggered_at=now, last_seen_at=now,
+    )  # fmt: skip
+    try:
+        with transaction.atomic():
+            alert.save(force_insert=True)
+    except IntegrityError:
+        return None
+    return alert
+
+
+def _announce(alert: Alert, fired: Fired, now: datetime, actor: Any) -> None:
+    if alert.incident is None and fired.opens_incident:
+        alert.incident = _join_or_open(alert, now)
+        alert.save(update_fields=["incident"])
+    audit.record(
+        "alert.trigger", resource=alert, category=Category.SYSTEM, actor=actor,
+        details={"key": alert.dedup_key, "severity": alert.severity, "sentence": alert.sentence},
+    )  # fmt: skip
+    _entry(alert, "alert.trigger", f"Alert: {alert.title}. {alert.sentence}".strip(), now, tone="bad")
+    recount(incident=alert.incident)
+    if alert.policy is not None:
+        paging.start_escalation(alert=alert, policy=alert.policy, now=now)
+    elif fired.rule is not None:
+        _entry(alert, "alert.nobody", "The rule has no escalation policy: nobody is paged", now, tone="bad")
+
+
+def _join_or_open(alert: Alert, now: datetime) -> Incident:
+    """The open incident of the same component, locked so that nobody resolves it meanwhile; else a new one.
+
+    One failure passes several rules; people want one place to work in.
+    """
+    component = alert.component
+    if component is not None:
+        same = Incident.objects.open().filter(project=alert.project, components=component)
+        found = Incident.objects.open().filter(pk__in=same.values("pk")).order_by("-began_at")
+        joined = found.select_for_update(no_key=True).first()
+        if joined is not None:
+            return joined
+    return incidents.open_incident(
+        title=alert.title, project=alert.project, severity=alert.severity,
+        components=[component] if component else [], began_at=min(alert.first_seen_at, now), detected_at=now,
+        summary=alert.sentence, opened_by=f"rule: {alert.rule}" if alert.rule else "alert", now=now,
+    )  # fmt: skip
+
+
+def _repeat(alert: Alert, fired: Fired, now: datetime, actor: Any) -> Alert:
+    rises = RANK[Severity(fired.severity)] < RANK[Severity(alert.severity)]
+    alert.count += 1
+    alert.last_seen_at, alert.value = now, fired.value
+    alert.sentence = fired.sentence or alert.sentence
+    if rises:
+        alert.severity, alert.state, alert.epoch = fired.severity, AlertState.TRIGGERED, alert.epoch + 1
+        alert.triggered_at, alert.acked_at, alert.acked_by, alert.acked_via = now, None, "", ""
+    alert.save()
+    if rises:
+        _stop_paging([alert.pk], now)
+        audit.record(
+            "alert.rise",
+            resource=alert,
+            category=Category.SYSTEM,
+            actor=actor,
+            details={"to": alert.severity},
+        )
+        _entry(alert, "alert.rise", f"Alert rose to {alert.severity}: {alert.title}", now, tone="bad")
+        if alert.policy is not None:
+            paging.start_escalation(alert=alert, policy=alert.policy, now=now)
+    return alert
+
+
+# --- Acknowledging and resolving one alert -----------------------------------------------------------------------
+@transaction.atomic
+def acknowledge(*, alert: Alert, act: Act, epoch: int | None = None) -> bool:
+    """Stop the paging of an alert. True if this changed it; a second time it is a success without change.
+
+    StaleEpoch when `epoch` is given and the alert was triggered again since.
+    """
+    held = _locked(Alert.objects.filter(pk=alert.pk)).get()
+    _refuse_stale(held, epoch)
+    if held.state != AlertState.TRIGGERED:
+        return False
+    _acknowledge([held], act)
+    first = held.incident is not None and incidents.acknowledge(
+        incident=held.incident, by=act.by, at=act.at, actor=act.actor, via=act.via
+    )
+    if not first:
+        _entry(
+            held,
+            "alert.acknowledge",
+            f"Alert acknowledged by {act.by} via {act.via}: {held.title}",
+            act.at,
+            act,
+        )
+    return True
+
+
+@transaction.atomic
+def resolve(*, alert: Alert, act: Act, epoch: int | None = None) -> bool:
+    """End an alert and its paging; its incident stays for people. True if this changed it."""
+    held = _locked(Alert.objects.filter(pk=alert.pk)).get()
+    _refuse_stale(held, epoch)
+    if held.state == AlertState.RESOLVED:
+        return False
+    _resolve([held], act)
+    _entry(
+        held,
+        "alert.resolve",
+        f"Alert resolved by {act.by} via {act.via}: {held.title}",
+        act.at,
+        act,
+        tone="good",
+    )
+    recount(incident=held.incident)
+    return True
+
+
+def _refuse_stale(alert: Alert, epoch: int | None) -> None:
+    if epoch is not None and epoch != alert.epoch:
+        raise StaleEpoch({"epoch": f"Triggered again since: this is episode {alert.epoch}, not {epoch}."})
+
+
+def _acknowledge(held: list[Alert], act: Act) -> None:
+    for alert in held:
+        alert.state, alert.acked_at = AlertState.ACKNOWLEDGED, act.at
+        alert.acked_by, alert.acked_via = act.by[:150], act.via[:16]
+        alert.save(update_fields=["state", "acked_at", "acked_by", "acked_via"])
+    _stop_paging([alert.pk for alert in held], act.at)
+    for alert in held:
+        audit.record(
+            "alert.acknowledge", resource=alert, actor=act.actor, details={"via": act.via, "by": act.by}
+        )
+
+
+def _resolve(held: list[Alert], act: Act) -> None:
+    for alert in held:
+        alert.state, alert.resolved_at = AlertState.RESOLVED, act.at
+        alert.resolved_by, alert.resolved_via = act.by[:150], act.via[:16]
+        alert.save(update_fields=["state", "resolved_at", "resolved_by", "resolved_via"])
+    _stop_paging([alert.pk for alert in held], act.at)
+    for alert in held:
+        audit.record("alert.resolve", resource=alert, actor=act.actor, details={"via": act.via, "by": act.by})
+        outbox.notify_resolved(alert, now=act.at, actor=act.actor)
+
+
+def _stop_paging(alert_ids: list[int], now: datetime) -> None:
+    paging.stop_escalations(alert_ids)
+    outbox.cancel_pages(alert_ids, now=now)
+
+
+# --- Acknowledging and resolving an incident ---------------------------------------------------------------------
+@transaction.atomic
+def acknowledge_incident(*, incident: Incident, act: Act) -> bool:
+    """Take an incident: all its firing alerts are acknowledged, nobody else is paged. True if anything changed."""
+    held = list(_locked(incident.alerts.filter(state=AlertState.TRIGGERED)))  # type: ignore[attr-defined]
+    _acknowledge(held, act)
+    first = incidents.acknowledge(incident=incident, by=act.by, at=act.at, actor=act.actor, via=act.via)
+    if held and not first:
+        text = f"{len(held)} further alerts acknowledged by {act.by} via {act.via}"
+        _entry(held[0], "alert.acknowledge", text, act.at, act)
+    return bool(held) or first
+
+
+@transaction.atomic
+def resolve_incident(*, incident: Incident, act: Act) -> bool:
+    """The failure is over: the incident and all its open alerts are resolved. True if anything changed."""
+    held = list(_locked(Alert.objects.open().filter(incident=incident)))
+    _resolve(held, act)
+    recount(incident=incident)
+    first = incidents.mark_resolved(incident=incident, by=act.by, at=act.at, actor=act.actor, via=act.via)
+    return bool(held) or first
+
+
+@transaction.atomic
+def acknowledge_incidents(*, incidents_: Iterable[Incident], act: Act, reason: str) -> int:
+    """Take several at once, with a reason that goes into each timeline. Number of incidents that changed."""
+    if not reason.strip():
+        raise ValidationError({"reason": "Say why these are acknowledged together."})
+    changed = 0
+    for incident in sorted(incidents_, key=lambda one: one.pk):
+        if acknowledge_incident(incident=incident, act=act):
+            changed += 1
+            incidents.add_entry(
+                incident=incident, action="incident.note", text=f"Acknowledged together: {reason.strip()}",
+                kind="human", at=act.at, actor=act.actor,
+            )  # fmt: skip
+    return changed
+
+
+# --- Keeping in step with incidents that people moved by other doors ---------------------------------------------
+@transaction.atomic
+def follow_incidents(*, now: datetime) -> int:
+    """Alerts of an incident that was taken or ended elsewhere follow it; number of alerts that changed."""
+    taken = Alert.objects.filter(state=AlertState.TRIGGERED, incident__state__in=states.INCIDENT_OPEN)
+    taken = taken.filter(incident__acknowledged_at__isnull=False)
+    ended = (
+        Alert.objects.open().filter(incident__isnull=False).exclude(incident__state__in=states.INCIDENT_OPEN)
+    )
+    changed = 0
+    for pk, state in ended.values_list("pk", "incident__state"):
+        act = Act(by=f"incident {state}", at=now, via="incident")
+        changed += resolve(alert=Alert(pk=pk), act=act)
+    for alert in taken.select_related("incident"):
+        incident = alert.incident
+        if incident and incident.acknowledged_at and alert.triggered_at <= incident.acknowledged_at:
+            act = Act(by=incident.acknowledged_by or "incident", at=now, via="incident")
+            changed += acknowledge(alert=alert, act=act)
+    return changed
+
+
+def adopt_incidents(*, policy: EscalationPolicy | None, now: datetime) -> int:
+    """Incidents that people opened by hand get an alert, unless they asked to page nobody."""
+    by_hand = Incident.objects.filter(
+        state="triage", page_nobody=False, acknowledged_at=None, alerts=None, backfilled=False
+    ).select_related("project")
+    found = list(by_hand.prefetch_related("components"))
+    for incident in found:
+        fired = Fired(
+            key=f"incident:{incident.pk}", title=incident.title, severity=incident.severity, project=incident.project,
+            component=next(iter(incident.components.all()), None), policy=policy, incident=incident,
+            sentence=incident.summary or f"Opened by {incident.opened_by or 'hand'}.",
+            first_seen_at=incident.began_at,
+        )  # fmt: skip
+        trigger(fired=fired, now=now)
+    return len(found)
+
+
+def recount(*, incident: Incident | None) -> None:
+    """Keep the incident's counter of open alerts."""
+    if incident is not None:
+        incidents.count_alerts(
+            incident=incident, open_alerts=Alert.objects.open().filter(incident=incident).count()
+        )
+
+
+def _entry(
+    alert: Alert, action: str, text: str, at: datetime, act: Act | None = None, tone: str = "neutral"
+) -> None:
+    """One line in the timeline of the alert's incident, if it has one."""
+    if alert.incident is None:
+        return
+    actor = act.actor if act else None
+    incidents.add_entry(
+        incident=alert.incident, action=action, text=text, kind="human" if actor else "machine", at=at, tone=tone,
+        actor=actor, data={"alert": alert.pk, "epoch": alert.epoch},
+    )  # fmt: skip

@@ -1,0 +1,22 @@
+"""Ticks of alerts. `now` is the database's clock."""
+
+from datetime import datetime
+
+from apps.alerts import paging, sending
+from apps.alerts import watch as watching
+from apps.core.ticks import TickReport
+
+
+def watch(*, now: datetime, slot: int) -> TickReport:
+    """Rules ask their questions; alerts are triggered and resolved; incidents opened by hand get theirs."""
+    return watching.watch(now=now)
+
+
+def escalate(*, now: datetime, slot: int) -> TickReport:
+    """Due steps become pages."""
+    return paging.escalate_due(now=now)
+
+
+def deliver(*, now: datetime, slot: int) -> TickReport:
+    """Due pages go out."""
+    return sending.deliver_due(now=now)

@@ -1,0 +1,170 @@
+"""The JSON doors: `POST /api/errors/`, `/api/errors/client` and `/api/errors/batch`.
+
+Unlike the Sentry door they read, check and scrub a record before they answer, so that the answer can name the field
+that is wrong. What they accept is durable when they answer, like everything else.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import uuid4
+
+import msgspec
+from django.conf import settings
+from django.db import DatabaseError
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.utils import timezone
+from django.views.decorators.csrf import csrf_exempt
+
+from apps.core import jsontext, problems
+from apps.core.refusal import Refused
+from apps.errors.new_event import Intake, NewEvent
+from apps.errors.records import CLIENT, from_record
+from apps.ingest import auth, door, inbox
+from apps.ingest.drain import hash_key
+from apps.ingest.models import EntryKind
+from apps.ingest.unpack import unpack
+from apps.projects.queries import RoutingTable
+
+MAX_RECORD_BYTES = 256 * 1024
+MOST_REJECTIONS_TOLD = 100
+_NEWLINE_TYPES = (
+    "application/x-ndjson",
+    "application/ndjson",
+    "application/jsonl",
+    "application/x-jsonlines",
+)
+
+
+@dataclass
+class Taken:
+    """What of a batch was usable, and what was not."""
+
+    events: list[NewEvent] = field(default_factory=list)
+    rejected: list[dict[str, Any]] = field(default_factory=list)
+    duplicates: int = 0
+    late: int = 0
+
+
+def _door(take: Any) -> Any:
+    """A view around one way of taking a body: key first, then the body within its limits, one form of refusal."""
+
+    @csrf_exempt
+    def view(request: HttpRequest) -> HttpResponse:
+        if request.method == "OPTIONS":
+            return HttpResponse(status=200, headers=dict(door.PREFLIGHT))
+        if request.method != "POST":
+            return _with_cors(problems.problem(problems.METHOD, "Use POST."), {"Allow": "POST, OPTIONS"})
+        try:
+            answer = take(request, door.authorise_for_project(request.META))
+        except Refused as refused:
+            answer = refusal(refused)
+        except (inbox.InboxUnavailable, DatabaseError) as away:
+            kind = problems.THROTTLED if getattr(away, "retry_after_s", 5) > 5 else problems.DATABASE
+            return _with_cors(problems.problem(kind), {"Retry-After": str(getattr(away, "retry_after_s", 5))})
+        return _with_cors(answer)
+
+    return view
+
+
+def refusal(refused: Refused) -> HttpResponse:
+    """The one error body for input that is not taken."""
+    base = problems.BY_STATUS.get(refused.status, problems.VALIDATION)
+    kind = problems.Kind(refused.status, refused.code, base.title, base.message)
+    said = f"{refused.field}: {refused.message}" if refused.field else refused.message
+    answer = problems.problem(kind, said, [problems.of_field(refused.field, refused.code, refused.message)])
+    if refused.status == 401:
+        answer["WWW-Authenticate"] = 'Bearer realm="project key"'
+    return answer
+
+
+def _with_cors(answer: HttpResponse, headers: dict[str, str] | None = None) -> HttpResponse:
+    for name, value in {**dict(door.CORS), **(headers or {})}.items():
+        answer[name] = value
+    return answer
+
+
+def _body(request: HttpRequest, limit: int) -> bytes:
+    packed = door.read_body(request.META)
+    return unpack(packed, request.headers.get("Content-Encoding", ""), max_bytes=limit)
+
+
+def _intake(request: HttpRequest, project_id: int, source: str, routing: RoutingTable) -> Intake:
+    rules, default = routing.of(project_id)
+    return Intake(
+        project_id=project_id,
+        received_at=timezone.now(),
+        hash_key=hash_key(),
+        event_id=uuid4().hex,
+        source=source,
+        rules=rules,
+        default_component=default,
+        user_agent=request.headers.get("User-Agent", "")[:512] if source == CLIENT else "",
+    )
+
+
+def _keep(project_id: int, events: list[NewEvent]) -> None:
+    inbox.accept(inbox.Entry(project_id, EntryKind.RECORDS, msgspec.msgpack.encode(events)))
+
+
+def _single(request: HttpRequest, project_id: int, source: str) -> HttpResponse:
+    record = jsontext.decode(_body(request, MAX_RECORD_BYTES))
+    event = from_record(record, _intake(request, project_id, source, RoutingTable()))
+    _keep(project_id, [event])
+    return JsonResponse({"ok": True, "id": event.event_id}, status=201)
+
+
+def _server(request: HttpRequest, project_id: int) -> HttpResponse:
+    return _single(request, project_id, "api")
+
+
+def _client(request: HttpRequest, project_id: int) -> HttpResponse:
+    return _single(request, project_id, CLIENT)
+
+
+def _batch(request: HttpRequest, project_id: int) -> HttpResponse:
+    """JSON array or NDJSON: good records are kept, bad ones are told by index; 400 only if nothing was usable."""
+    body = _body(request, settings.ENVELOPE_MAX_UNPACKED)
+    taken = Taken()
+    intake = _intake(request, project_id, "api", RoutingTable())
+    for index, raw in enumerate(_records(request, body)):
+        _take(taken, index, raw, intake)
+    if taken.events:
+        _keep(project_id, taken.events)
+    elif taken.rejected:
+        first = taken.rejected[0]
+        raise Refused(first["code"], f"no record was usable; the first: {first['message']}", first["field"])
+    answer = {"accepted": len(taken.events), "duplicate": taken.duplicates, "late": taken.late}
+    return JsonResponse({**answer, "rejected": taken.rejected[:MOST_REJECTIONS_TOLD]}, status=202)
+
+
+def _records(request: HttpRequest, body: bytes) -> list[Any]:
+    """Raw records: lines of NDJSON, or the members of one array."""
+    stripped = body.lstrip()
+    if (request.content_type or "") in _NEWLINE_TYPES or not stripped.startswith(b"["):
+        return [line for line in body.split(b"\n") if line.strip()]
+    members = jsontext.decode(body, max_keys=None)
+    if not isinstance(members, list):
+        raise Refused("not_an_array", "send a JSON array or newline-delimited JSON", "body")
+    return members
+
+
+def _take(taken: Taken, index: int, raw: Any, intake: Intake) -> None:
+    try:
+        if isinstance(raw, bytes) and len(raw) > MAX_RECORD_BYTES:
+            raise Refused("too_large", f"a record larger than {MAX_RECORD_BYTES} bytes")
+        record = jsontext.decode(raw) if isinstance(raw, bytes) else raw
+        event = from_record(record, msgspec.structs.replace(intake, event_id=uuid4().hex))
+    except Refused as refused:
+        said = {"index": index, "code": refused.code, "field": refused.field, "message": refused.message}
+        taken.rejected.append(said)
+        return
+    if any(event.event_id == known.event_id for known in taken.events[-100:]):
+        taken.duplicates += 1
+        return
+    taken.late += (
+        not event.time_is_usable and isinstance(record, dict) and record.get("timestamp") is not None
+    )
+    taken.events.append(event)
+
+
+server, client, batch = _door(_server), _door(_client), _door(_batch)

@@ -1,0 +1,11 @@
+"""The JSON doors. The Sentry door stands in front of Django: see reliability_portal/wsgi.py."""
+
+from django.urls import re_path
+
+from apps.ingest import api
+
+urlpatterns = [
+    re_path(r"^api/errors/?$", api.server, name="errors"),
+    re_path(r"^api/errors/client/?$", api.client, name="errors-client"),
+    re_path(r"^api/errors/batch/?$", api.batch, name="errors-batch"),
+]

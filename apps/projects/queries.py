@@ -1,0 +1,28 @@
+"""Reads of the projects room that others build on."""
+
+from collections import defaultdict
+
+from apps.projects.models import Project, RoutingRule
+
+
+class RoutingTable:
+    """Routing rules and default components of all projects, read once for a run of the drain."""
+
+    def __init__(self) -> None:
+        self._rules: dict[int | None, list[tuple[int, str, str]]] = defaultdict(list)
+        for project_id, order, pattern, component in RoutingRule.objects.order_by("order", "pk").values_list(
+            "project_id", "order", "pattern", "component"
+        ):
+            self._rules[project_id].append((order, pattern, component))
+        self._defaults = dict(
+            Project.objects.exclude(default_component=None).values_list("pk", "default_component__name")
+        )
+        self._joined: dict[int, tuple[tuple[str, str], ...]] = {}
+
+    def of(self, project_id: int) -> tuple[tuple[tuple[str, str], ...], str]:
+        """((pattern, component), …) in the order in which they decide, and the default component's name or ""."""
+        if project_id not in self._joined:
+            own, common = self._rules[project_id], self._rules[None]
+            merged = sorted([(o, 0, p, c) for o, p, c in own] + [(o, 1, p, c) for o, p, c in common])
+            self._joined[project_id] = tuple((p, c) for _, _, p, c in merged)
+        return self._joined[project_id], self._defaults.get(project_id, "")

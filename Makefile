@@ -1,7 +1,9 @@
 # `make` lists the verbs. Variables: PORT, HOST, PORTAL_DATA_DIR, WEB_WORKERS (run); ARGS (test); FORCE=1 (reset).
 
 BIN := .venv/bin
-PIP := $(BIN)/python -m pip --disable-pip-version-check install -q --no-input --root-user-action=ignore --require-hashes
+# Compiling everything would double the wait before the first page; what is used gets compiled when it is first used.
+PIP := $(BIN)/python -m pip --disable-pip-version-check install -qq --no-input --no-compile --root-user-action=ignore \
+  --require-hashes
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-7s %s\n", $$1, $$2}' $(MAKEFILE_LIST)

@@ -125,7 +125,11 @@ def _menu(request: HttpRequest) -> list[Task]:
     counts = triage.menu_counts()
     tasks = []
     for label, entries in MENU.items():
-        items = [_shown(e, request, counts) for e in entries if not e.permission or request.user.has_perm(e.permission)]
+        items = [
+            _shown(e, request, counts)
+            for e in entries
+            if not e.permission or request.user.has_perm(e.permission)
+        ]
         if items:
             tasks.append(Task(label, items))
     return tasks
@@ -134,4 +138,6 @@ def _menu(request: HttpRequest) -> list[Task]:
 def _shown(entry: Entry, request: HttpRequest, counts: dict[str, int]) -> Shown:
     url = reverse(entry.route)
     here = request.path == url or (entry.route != "admin:index" and request.path.startswith(url))
-    return Shown(entry.label, url, entry.icon, counts.get(entry.count, 0), entry.count == "unacknowledged", here)
+    return Shown(
+        entry.label, url, entry.icon, counts.get(entry.count, 0), entry.count == "unacknowledged", here
+    )

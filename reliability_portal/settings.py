@@ -7,6 +7,7 @@ DATABASE_URL and REDIS_URL, when unset, name the embedded servers under PORTAL_D
 import secrets
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import dj_database_url
@@ -24,13 +25,17 @@ DATABASE_URL = env_text("DATABASE_URL")
 REDIS_URL = env_text("REDIS_URL")
 # Whoever brings a database of their own means it: the strict defaults then hold without asking.
 PORTAL_ENV = env_text(
-    "PORTAL_ENV", "production" if DATABASE_URL else "development", words=("production", "staging", "development")
+    "PORTAL_ENV",
+    "production" if DATABASE_URL else "development",
+    words=("production", "staging", "development"),
 )
 PRODUCTION = PORTAL_ENV == "production"
 PORTAL_PROCESS = env_text("PORTAL_PROCESS", "command", words=("web", "worker", "beat", "command"))
 DEBUG = env_bool("DEBUG", False)
 if DEBUG and PRODUCTION:
-    raise ImproperlyConfigured("DEBUG=true is refused with PORTAL_ENV=production: it shows settings to strangers.")
+    raise ImproperlyConfigured(
+        "DEBUG=true is refused with PORTAL_ENV=production: it shows settings to strangers."
+    )
 
 
 def _secret_key() -> str:
@@ -62,7 +67,9 @@ PORT = env_int("PORT", 8000, low=1, high=65535)
 SITE_URL = env_text("SITE_URL", "" if PRODUCTION else f"http://127.0.0.1:{PORT}").rstrip("/")
 _site = urlsplit(SITE_URL)
 if _site.scheme not in ("http", "https") or not _site.hostname:
-    raise ImproperlyConfigured(f"SITE_URL={SITE_URL!r}: the address people open, such as https://portal.example.org.")
+    raise ImproperlyConfigured(
+        f"SITE_URL={SITE_URL!r}: the address people open, such as https://portal.example.org."
+    )
 HTTPS = _site.scheme == "https"
 ALLOWED_HOSTS = [_site.hostname, *([] if PRODUCTION else ["127.0.0.1", "localhost", "[::1]"])]
 ALLOWED_HOSTS += [h.strip() for h in env_text("EXTRA_HOSTS").split(",") if h.strip()]
@@ -107,6 +114,7 @@ MIDDLEWARE = [
     "apps.core.context.WhoAndWhereMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "apps.core.problems.OneErrorBodyMiddleware",
     "axes.middleware.AxesMiddleware",
 ]
 ROOT_URLCONF = "reliability_portal.urls"
@@ -135,9 +143,9 @@ DB_SOCKET_TIMEOUT_MS = env_int("DB_SOCKET_TIMEOUT_MS", 45_000, low=100)
 DB_SERVER_SELECTION_TIMEOUT_MS = env_int("DB_SERVER_SELECTION_TIMEOUT_MS", 30_000, low=100)
 
 
-def _database(url: str) -> dict:
+def _database(url: str) -> dict[str, Any]:
     """Connection settings for one URL: pooled in the web, where threads share; one kept connection elsewhere."""
-    settings = dj_database_url.parse(url, conn_health_checks=True)
+    settings: dict[str, Any] = {**dj_database_url.parse(url, conn_health_checks=True)}
     settings["ENGINE"] = "django.db.backends.postgresql"
     settings["OPTIONS"] = {
         **settings.get("OPTIONS", {}),
@@ -158,7 +166,9 @@ DATABASES = {"default": _database(DATABASE_URL or embedded.postgres_url("app"))}
 DATABASE_APP_ROLE = DATABASES["default"]["USER"]
 # The owner makes tables and partitions (migrate); everything else runs as the app role, which cannot change the
 # audit log. Without an owner of its own an external database has one role, and then only the triggers hold.
-DATABASE_OWNER_URL = env_text("DATABASE_OWNER_URL") or (embedded.postgres_url("owner") if EMBEDDED_DATABASE else "")
+DATABASE_OWNER_URL = env_text("DATABASE_OWNER_URL") or (
+    embedded.postgres_url("owner") if EMBEDDED_DATABASE else ""
+)
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 _redis = embedded.redis_urls(REDIS_URL)
@@ -189,6 +199,7 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
     {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 12}},
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+    {"NAME": "apps.audit.receivers.PasswordChanges"},
 ]
 PASSWORD_HASHERS = [
     "django.contrib.auth.hashers.Argon2PasswordHasher",
@@ -199,6 +210,10 @@ AXES_FAILURE_LIMIT = 5
 AXES_COOLOFF_TIME = timedelta(minutes=15)
 AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
 AXES_CLIENT_IP_CALLABLE = "apps.core.context.client_address"
+AXES_USERNAME_CALLABLE = "apps.audit.receivers.typed_name"
+AXES_DISABLE_ACCESS_LOG = True  # the audit log has it
+AXES_ENABLE_ADMIN = False  # a page on which lock-outs could be deleted without a trace
+AXES_LOCKOUT_CALLABLE = "apps.core.problems.locked_out"
 AXES_RESET_ON_SUCCESS = True
 AXES_VERBOSE = False
 SESSION_COOKIE_AGE = 8 * 3600
@@ -257,7 +272,9 @@ PORTAL_TIME_ZONE = env_text("PORTAL_TIME_ZONE", "UTC")
 
 # --- Mail -------------------------------------------------------------------------------------------------------
 SMTP_HOST = env_text("SMTP_HOST")
-EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend" if SMTP_HOST else "apps.core.mail.KeptMailBackend"
+EMAIL_BACKEND = (
+    "django.core.mail.backends.smtp.EmailBackend" if SMTP_HOST else "apps.core.mail.KeptMailBackend"
+)
 EMAIL_HOST = SMTP_HOST or "localhost"
 EMAIL_PORT = env_int("SMTP_PORT", 587, low=1, high=65535)
 EMAIL_HOST_USER = env_text("SMTP_USER")

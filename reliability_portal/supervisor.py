@@ -168,6 +168,8 @@ class Supervisor:
             lines, child.rest = [child.rest] if child.rest else [], b""
         for line in lines:
             text = line.decode(errors="replace").rstrip("\r")
+            if not text.strip():
+                continue
             name, marked, words = text.partition(_RELAY_MARK)
             child.tail.append(f"{name}: {words}" if marked else text)
             self.say(*((name, words) if marked and child.relays else (child.name, text)))

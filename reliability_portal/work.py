@@ -22,9 +22,9 @@ _SPARE_THREADS = 1
 def main() -> int:
     """Run both workers and beat until SIGTERM; GAVE_UP when one of them keeps dying."""
     die_with_parent(os.getppid())
+    threads = preload()  # a stop meanwhile simply ends us
     supervisor = Supervisor(relay=True)
     supervisor.listen()
-    threads = preload()
     workers = [supervisor.keep(queue, partial(Fork, partial(work, queue, n))) for queue, n in threads.items()]
     ticking = supervisor.keep("beat", partial(Fork, beat))
     supervisor.pump(lambda: False)

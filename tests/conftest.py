@@ -19,7 +19,9 @@ def pytest_configure(config):
 
 
 @pytest.fixture(scope="session")
-def django_db_setup(django_test_environment, django_db_blocker, django_db_keepdb, django_db_modify_db_settings):
+def django_db_setup(
+    django_test_environment, django_db_blocker, django_db_keepdb, django_db_modify_db_settings
+):
     """One migrated test database per worker: made and dropped by the owner, used by the app role."""
     from django.db import connections
     from django.test.utils import setup_databases, teardown_databases

@@ -56,8 +56,12 @@ def broken_laws(root: Path) -> list[str]:
         names = list(imported_modules(path, root))
         seen = {n.split(".")[1] for n in names if n.startswith("apps.") and n.count(".")}
         seen |= {label for label in named_models(path) if label in DEPTH}
-        broken += [f"{path.name} in {room} looks at {o}" for o in sorted(seen - {room}) if DEPTH[o] <= DEPTH[room]]
-        broken += [f"{path} imports the composition root" for n in names if n.startswith("reliability_portal")]
+        broken += [
+            f"{path.name} in {room} looks at {o}" for o in sorted(seen - {room}) if DEPTH[o] <= DEPTH[room]
+        ]
+        broken += [
+            f"{path} imports the composition root" for n in names if n.startswith("reliability_portal")
+        ]
     return broken
 
 
@@ -78,7 +82,9 @@ def test_foreign_keys_look_only_down():
         for field in model._meta.get_fields():
             if field.is_relation and field.concrete and field.related_model:
                 other = field.related_model._meta.app_label
-                assert other not in DEPTH or other == room or DEPTH[other] > DEPTH[room], f"{model}.{field.name}"
+                assert other not in DEPTH or other == room or DEPTH[other] > DEPTH[room], (
+                    f"{model}.{field.name}"
+                )
 
 
 @pytest.mark.parametrize(
@@ -88,12 +94,18 @@ def test_foreign_keys_look_only_down():
         ("errors", "def f():\n    from apps import incidents\n", "looks at incidents"),
         ("errors", "import apps.ingest.models\n", "looks at ingest"),
         ("core", "from apps.audit.services import record\n", "looks at audit"),
-        ("projects", "from django.db import models\nf = models.ForeignKey('alerts.Alert', models.CASCADE)\n", "alerts"),
+        (
+            "projects",
+            "from django.db import models\nf = models.ForeignKey('alerts.Alert', models.CASCADE)\n",
+            "alerts",
+        ),
         ("audit", "import reliability_portal.settings\n", "composition root"),
     ],
 )
 def test_a_planted_breach_is_found(tmp_path, room, planted, found):
-    shutil.copytree(ROOT / "apps", tmp_path / "apps", ignore=shutil.ignore_patterns("__pycache__", "migrations"))
+    shutil.copytree(
+        ROOT / "apps", tmp_path / "apps", ignore=shutil.ignore_patterns("__pycache__", "migrations")
+    )
     assert broken_laws(tmp_path) == []
     (tmp_path / "apps" / room / "planted.py").write_text(planted)
     assert any(found in sentence for sentence in broken_laws(tmp_path))

@@ -304,6 +304,7 @@ class AlertAdmin(ButtonsMixin, FastListMixin, ReadOnlyMixin):
     list_filter = (OpenFirst, "severity", "project")
     list_select_related = ("component", "incident")
     search_fields = ("title", "=dedup_key")
+    change_form_template = "admin/alerts/alert/change_form.html"
     inlines = (AlertPages,)
     fields = (
         "title", "sentence", "severity", "state", "project", "component", "incident", "rule", "policy",

@@ -11,7 +11,7 @@ from django.urls import reverse
 
 from apps.alerts.models import Alert, AlertState, Escalation, EscalationState, Page, PageState
 from apps.core.panels import Panel, Row
-from apps.incidents.models import Incident, PostMortem
+from apps.incidents.models import Incident
 
 SHOWN = 20
 
@@ -91,9 +91,8 @@ def _why_nobody(incident: Incident) -> str:
     return "Nobody was paged."
 
 
-def postmortem_panel(postmortem: PostMortem) -> Panel:
+def postmortem_panel(incident: Incident) -> Panel:
     """Facts for a draft: what fired when, and who was paged when."""
-    incident = postmortem.incident
     alerts = Alert.objects.filter(incident=incident).order_by("triggered_at")[:SHOWN]
     rows = [
         Row(a.title, a.severity, _badge(a), _change("alert", a.pk), a.sentence, a.triggered_at)

@@ -4,7 +4,6 @@ from django.contrib.postgres.indexes import GinIndex
 from django.db import models
 
 
-
 class Category(models.TextChoices):
     """What kind of act it is; retention and failure policy hang on it."""
 

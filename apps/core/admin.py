@@ -33,6 +33,7 @@ class Button:
     offered: Callable[[Any], bool] = lambda obj: True
     tone: str = "plain"
     form: type[forms.Form] | None = None
+    versioned: bool = False  # the page's hidden `version` goes along, and a stale one is refused
 
 
 class ReasonForm(forms.Form):
@@ -46,7 +47,7 @@ class ReasonForm(forms.Form):
 
 
 class ButtonsMixin(admin.ModelAdmin):  # type: ignore[type-arg]
-    """POST buttons above the form. A verb that the state machine would refuse is not offered; a second press says so."""
+    """POST buttons above the form. What the state machine would refuse is not offered, and refused when pressed."""
 
     buttons: tuple[Button, ...] = ()
     change_form_template = "admin/change_form_buttons.html"
@@ -81,6 +82,9 @@ class ButtonsMixin(admin.ModelAdmin):  # type: ignore[type-arg]
         return redirect(self._page_of(obj))
 
     def _call(self, request: HttpRequest, obj: Any, button: Button, values: dict[str, Any]) -> None:
+        seen = request.POST.get("version", "")
+        if button.versioned and seen.isdecimal():
+            values = {**values, "version": int(seen[:9])}
         try:
             said = button.call(obj, actor=request.user, **values)
             self.message_user(request, said or f"{button.label}: done.")
@@ -108,7 +112,9 @@ class ButtonsMixin(admin.ModelAdmin):  # type: ignore[type-arg]
         """The object's page with the buttons that it offers to this person."""
         obj = self.get_object(request, unquote(object_id))
         shown = [
-            b for b in (self.get_buttons(obj) if obj else ()) if b.offered(obj) and request.user.has_perm(b.permission)
+            b
+            for b in (self.get_buttons(obj) if obj else ())
+            if b.offered(obj) and request.user.has_perm(b.permission)
         ]
         return super().change_view(request, object_id, form_url, {**(extra_context or {}), "buttons": shown})
 
@@ -141,7 +147,17 @@ class ReadOnlyMixin(admin.ModelAdmin):  # type: ignore[type-arg]
 class TickRunAdmin(ReadOnlyMixin):
     """How the portal itself is doing."""
 
-    list_display = ("__str__", "every_s", "succeeded_at", "late", "duration_ms", "runs", "failures", "backlog", "said")
+    list_display = (
+        "__str__",
+        "every_s",
+        "succeeded_at",
+        "late",
+        "duration_ms",
+        "runs",
+        "failures",
+        "backlog",
+        "said",
+    )
     ordering = ("name", "slot")
 
     @admin.display(description="late by (s)")

@@ -1,4 +1,4 @@
-"""What the app role may do: everything to ordinary tables, SELECT and INSERT to append-only ones, nothing to partitions.
+"""What the app role may do: all to ordinary tables, SELECT and INSERT to append-only ones, nothing to partitions.
 
 Written after each `migrate`, by the owner, so that a new table is reachable and an append-only one is closed without
 anybody having to remember it. With one role for everything only the triggers hold; `manage.py check` says so.
@@ -10,6 +10,8 @@ from django.db import connection
 from psycopg import sql
 
 append_only_tables: set[str] = set()
+# What the app role may do as the owner, and nothing else: apps.core.partitions.
+_DOORS = ("core_ensure_partitions", "core_drop_expired_partitions")
 read_only_tables: set[str] = {"core_partitionedtable", "django_migrations"}
 
 
@@ -32,15 +34,14 @@ def grant() -> None:
     role = sql.Identifier(app_role())
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT relname FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace "
-            "WHERE nspname = current_schema() AND relkind IN ('r', 'p') "
-            "AND pg_get_userbyid(relowner) = current_user ORDER BY relispartition DESC, relname"
+            "SELECT relname, relispartition FROM pg_class WHERE relkind IN ('r', 'p') "
+            "AND relnamespace = current_schema()::regnamespace AND pg_get_userbyid(relowner) = current_user"
         )
-        tables = [name for (name,) in cursor.fetchall()]
-        cursor.execute("SELECT relname FROM pg_class WHERE relispartition AND relkind IN ('r', 'p')")
-        partitions = {name for (name,) in cursor.fetchall()}
-        for table in tables:
-            cursor.execute(_statement(table, table in partitions, role))
+        for table, is_partition in cursor.fetchall():
+            cursor.execute(_statement(table, is_partition, role))
+        cursor.execute("SELECT oid::regprocedure::text FROM pg_proc WHERE proname = ANY (%s)", [list(_DOORS)])
+        for (function,) in cursor.fetchall():
+            cursor.execute(sql.SQL("GRANT EXECUTE ON FUNCTION {} TO {}").format(sql.SQL(function), role))
         cursor.execute(sql.SQL("GRANT USAGE ON SCHEMA public TO {}").format(role))
         cursor.execute(sql.SQL("GRANT USAGE, SELECT ON ALL SEQUENCES IN SCHEMA public TO {}").format(role))
 
@@ -55,5 +56,5 @@ def _statement(table: str, partition: bool, role: sql.Identifier) -> sql.Compose
         rights = "SELECT, INSERT"
     if table in read_only_tables:
         rights = "SELECT"
-    grant_ = sql.SQL("GRANT {} ON {} TO {}").format(sql.SQL(rights), name, role)  # type: ignore[arg-type]
+    grant_ = sql.SQL("GRANT {} ON {} TO {}").format(sql.SQL(rights), name, role)
     return sql.SQL(" ").join([revoke, grant_])

@@ -10,7 +10,8 @@ from structlog.typing import EventDict
 from apps.core import context
 from apps.core.scrub import scrub_text
 
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+_CONTROL_BUT_BREAKS = re.compile(_CONTROL.pattern.replace(r"\x00-\x1f", r"\x00-\x08\x0b-\x1f"))
 
 
 def add_context(_: Any, __: str, event: EventDict) -> EventDict:
@@ -29,8 +30,8 @@ def clean(_: Any, __: str, event: EventDict) -> EventDict:
     """Scrub every text, and escape line breaks and control characters: no forged log lines."""
     for key, value in event.items():
         if isinstance(value, str):
-            text = scrub_text(value)
-            event[key] = text if key == "exception" else _CONTROL.sub(lambda m: repr(m[0])[1:-1], text)
+            hidden = _CONTROL_BUT_BREAKS if key == "exception" else _CONTROL
+            event[key] = hidden.sub(lambda m: repr(m[0])[1:-1], scrub_text(value))
     return event
 
 

@@ -15,6 +15,7 @@ class TickRun(models.Model):
     name = models.CharField(max_length=64)
     slot = models.PositiveSmallIntegerField(default=0)
     every_s = models.PositiveIntegerField(help_text="How often it should run, in seconds.")
+    created_at = models.DateTimeField(auto_now_add=True)
     lease_token = models.UUIDField(null=True)
     lease_until = models.DateTimeField(null=True)
     started_at = models.DateTimeField(null=True)
@@ -37,11 +38,10 @@ class TickRun(models.Model):
         return self.name if not self.slot else f"{self.name} #{self.slot}"
 
     def late_s(self, now: datetime) -> int:
-        """Seconds beyond three periods (at least 15 s) since it last succeeded; 0 while it keeps time."""
-        if self.succeeded_at is None:
-            return 0 if self.started_at is None else int((now - self.started_at).total_seconds())
+        """Seconds beyond three periods (at least 15 s) since it last succeeded or was first tried; 0 in time."""
+        since = self.succeeded_at or self.created_at
         allowed_s = max(3 * self.every_s, 15)
-        return max(0, int((now - self.succeeded_at).total_seconds()) - allowed_s)
+        return max(0, int((now - since).total_seconds()) - allowed_s)
 
 
 class PartitionedTable(models.Model):

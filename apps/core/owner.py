@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import dj_database_url
 from django.conf import settings
@@ -25,7 +26,7 @@ def as_owner(alias: str = "default") -> Iterator[None]:
         _reconnect_with(wrapper, kept)
 
 
-def _reconnect_with(wrapper, credentials: dict[str, object]) -> None:  # type: ignore[no-untyped-def]
+def _reconnect_with(wrapper: Any, credentials: dict[str, object]) -> None:
     wrapper.close()
     wrapper.close_pool()
     wrapper.settings_dict.update(credentials)

@@ -5,6 +5,7 @@ The app role cannot make or drop tables: functions of the owner do it, for liste
 what is younger than the table's `keep_days`.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -33,12 +34,14 @@ def register(entry: Partitioned) -> None:
     registry[entry.table] = entry
 
 
-def write_allow_list() -> None:
-    """Bring the database's list in line with the registry. Owner only."""
+def write_allow_list(existing: Collection[str]) -> None:
+    """Bring the database's list in line with the registry, for tables that exist already. Owner only."""
     rows = [
         PartitionedTable(name=e.table, span=e.span, ahead=e.ahead, keep_days=e.keep_days)
         for e in registry.values()
+        if e.table in existing
     ]
+    PartitionedTable.objects.exclude(name__in=[row.name for row in rows]).delete()
     PartitionedTable.objects.bulk_create(
         rows, update_conflicts=True, unique_fields=["name"], update_fields=["span", "ahead", "keep_days"]
     )
@@ -94,9 +97,11 @@ BEGIN
   EXECUTE format('CREATE TABLE %I PARTITION OF %I DEFAULT', p_table || '_default', p_table);
 END $$;
 
+-- A new partition needs its parent alone for a moment: after 3 s of waiting it gives way to those who write and read.
 CREATE FUNCTION core_ensure_partitions(p_table text, p_from timestamptz, p_to timestamptz) RETURNS integer
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
-DECLARE v_span text; v_at timestamp; v_next timestamp; v_name text; v_made integer := 0;
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp SET lock_timeout = '3s' AS $$
+DECLARE v_span text; v_at timestamp; v_next timestamp; v_name text; v_low uuid; v_high uuid; v_strays boolean;
+        v_made integer := 0;
 BEGIN
   SELECT span INTO v_span FROM core_partitionedtable WHERE name = p_table;
   IF v_span IS NULL THEN
@@ -110,9 +115,14 @@ BEGIN
   WHILE v_at < p_to AT TIME ZONE 'UTC' LOOP
     v_next := v_at + ('1 ' || v_span)::interval;
     v_name := p_table || to_char(v_at, CASE v_span WHEN 'day' THEN '"_"YYYYMMDD' ELSE '"_"YYYYMM' END);
-    IF to_regclass(v_name) IS NULL THEN
-      EXECUTE format('CREATE TABLE %I PARTITION OF %I FOR VALUES FROM (%L) TO (%L)', v_name, p_table,
-        core_uuid_floor(v_at AT TIME ZONE 'UTC'), core_uuid_floor(v_next AT TIME ZONE 'UTC'));
+    v_low := core_uuid_floor(v_at AT TIME ZONE 'UTC');
+    v_high := core_uuid_floor(v_next AT TIME ZONE 'UTC');
+    -- Rows that came while nobody made partitions lie in DEFAULT and stay there: their span can have none any more,
+    -- and must not keep the following ones from being made.
+    EXECUTE format('SELECT EXISTS (SELECT FROM %I WHERE id >= %L AND id < %L)', p_table || '_default', v_low, v_high)
+      INTO v_strays;
+    IF to_regclass(v_name) IS NULL AND NOT v_strays THEN
+      EXECUTE format('CREATE TABLE %I PARTITION OF %I FOR VALUES FROM (%L) TO (%L)', v_name, p_table, v_low, v_high);
       -- Statement triggers are not cloned to partitions: without this the owner could truncate one past them.
       IF EXISTS (SELECT FROM pg_trigger WHERE tgrelid = p_table::regclass AND tgname = 'refuse_truncate') THEN
         EXECUTE format('CREATE TRIGGER refuse_truncate BEFORE TRUNCATE ON %I EXECUTE FUNCTION core_refuse()', v_name);
@@ -126,15 +136,15 @@ BEGIN
 END $$;
 
 CREATE FUNCTION core_drop_expired_partitions(p_table text, p_now timestamptz) RETURNS integer
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
-DECLARE v_keep integer; v_span text; v_cut text; v_child record; v_dropped integer := 0;
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp SET lock_timeout = '3s' AS $$
+DECLARE v_keep integer; v_span text; v_end timestamptz; v_cut text; v_child record; v_dropped integer := 0;
 BEGIN
   SELECT keep_days, span INTO v_keep, v_span FROM core_partitionedtable WHERE name = p_table;
   IF v_keep IS NULL THEN RETURN 0; END IF;
   -- The caller's clock may run ahead of ours, but never make us drop more than ours would.
-  v_cut := to_char((least(p_now, now()) - make_interval(days => v_keep)) AT TIME ZONE 'UTC',
-                   CASE v_span WHEN 'day' THEN 'YYYYMMDD' ELSE 'YYYYMM' END);
-  SET LOCAL lock_timeout = '3s';
+  v_end := least(p_now, now()) - make_interval(days => v_keep);
+  v_cut := to_char(v_end AT TIME ZONE 'UTC', CASE v_span WHEN 'day' THEN 'YYYYMMDD' ELSE 'YYYYMM' END);
+  EXECUTE format('DELETE FROM %I WHERE id < %L', p_table || '_default', core_uuid_floor(v_end));
   FOR v_child IN SELECT c.relname FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
       WHERE i.inhparent = p_table::regclass AND c.relname ~ ('^' || p_table || '_[0-9]+$')
         AND substr(c.relname, length(p_table) + 2) < v_cut LOOP
@@ -146,6 +156,8 @@ END $$;
 
 CREATE FUNCTION core_refuse() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN RAISE EXCEPTION '% is append-only', TG_TABLE_NAME USING ERRCODE = 'insufficient_privilege'; END $$;
+
+REVOKE EXECUTE ON FUNCTION core_ensure_partitions, core_drop_expired_partitions FROM PUBLIC;
 """
 DROP_FUNCTIONS = """
 DROP FUNCTION core_ensure_partitions; DROP FUNCTION core_drop_expired_partitions; DROP FUNCTION core_partition_by_id;

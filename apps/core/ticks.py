@@ -1,12 +1,12 @@
 """Ticks: idempotent pieces of work that are due every few seconds.
 
 Celery wakes them, `manage.py tick` runs them by hand, tests call them. Each takes a lease row by conditional
-UPDATE, may run twice, late or never without harm, and writes down how it went. The table of ticks itself
-stands in reliability_portal/celery.py.
+UPDATE, may run twice, late or never without harm, and writes down how it went. The table of ticks itself stands
+in reliability_portal/celery.py.
 """
 
 import uuid
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from time import perf_counter
@@ -17,8 +17,10 @@ from django.db.models import F
 from django.utils import timezone
 from django.utils.module_loading import import_string
 
+from apps.core import context
 from apps.core.models import TickRun
 from apps.core.scrub import scrub_text
+from apps.core.text import storable
 
 log = structlog.get_logger("portal.tick")
 
@@ -46,7 +48,8 @@ class Tick:
 
     def function(self) -> Callable[..., TickReport | None]:
         """The room's function: takes `now` and `slot` by keyword."""
-        return import_string(self.call)  # type: ignore[no-any-return]
+        function: Callable[..., TickReport | None] = import_string(self.call)
+        return function
 
 
 @dataclass
@@ -62,7 +65,7 @@ class TickTable:
     def __getitem__(self, name: str) -> Tick:
         return self.ticks[name]
 
-    def __iter__(self) -> Iterable[Tick]:
+    def __iter__(self) -> Iterator[Tick]:
         return iter(self.ticks.values())
 
 
@@ -115,7 +118,7 @@ def _write_down(tick: Tick, slot: int, token: uuid.UUID, ran: Ran, duration_ms: 
         duration_ms=duration_ms,
         runs=F("runs") + 1,
         failures=F("failures") + (0 if ran.ok else 1),
-        said=report.said[:300],
+        said=storable(report.said)[:300],
         backlog=report.backlog,
         oldest_at=report.oldest_at,
         rejected=F("rejected") + report.rejected,
@@ -126,21 +129,37 @@ def _write_down(tick: Tick, slot: int, token: uuid.UUID, ran: Ran, duration_ms: 
 def run(name: str, slot: int = 0, now: datetime | None = None) -> Ran:
     """Run one tick once under its lease. An exception is recorded on the row, logged and not raised.
 
-    `now` is the database's clock unless it is given: hosts may disagree, and due columns are compared with
-    it.
+    `now` is the database's clock unless it is given: hosts may disagree, and due columns are compared with it. Names
+    and slots that the table does not have raise LookupError: whoever reaches the broker can write a message.
     """
     tick, at = table[name], now or database_now()
+    if slot not in range(tick.slots):
+        raise LookupError(f"{name} has no slot {slot}")
     token = _take_lease(tick, slot, at)
     if token is None:
         return Ran(ran=False, ok=True, report=TickReport(said="another run holds the lease"))
     begun = perf_counter()
-    try:
-        report = tick.function()(now=at, slot=slot) or TickReport()
-        ran = Ran(ran=True, ok=True, report=report)
-    except Exception as error:  # the edge of one unit of work: the next tick must come whatever happened here
-        log.exception("tick failed", tick=name, slot=slot)
-        if connection.needs_rollback and not connection.in_atomic_block:
-            connection.close()
-        ran = Ran(True, False, TickReport(), scrub_text(f"{type(error).__name__}: {error}"))
+    with context.entered(context.RequestContext(actor_id=name, actor_label=f"tick {name}", endpoint=name)):
+        ran = _attempt(tick, slot, at)
     _write_down(tick, slot, token, ran, int((perf_counter() - begun) * 1000))
     return ran
+
+
+def _attempt(tick: Tick, slot: int, now: datetime) -> Ran:
+    try:
+        return Ran(ran=True, ok=True, report=tick.function()(now=now, slot=slot) or TickReport())
+    except Exception as error:  # the edge of one unit of work: the next tick must come whatever happened here
+        log.exception("tick failed", tick=tick.name, slot=slot)
+        if not connection.in_atomic_block:  # the outcome must be written over a connection that works
+            connection.close_if_unusable_or_obsolete()
+        said = storable(scrub_text(f"{type(error).__name__}: {error}"))
+        return Ran(ran=True, ok=False, report=TickReport(), error=said)
+
+
+def forget_unknown() -> None:
+    """Rows of ticks and slots that the table no longer has go: they would be late for ever."""
+    known = models.Q()
+    for tick in table:
+        known |= models.Q(name=tick.name, slot__lt=tick.slots)
+    if known:
+        TickRun.objects.exclude(known).delete()

@@ -18,20 +18,24 @@ def live(request: HttpRequest) -> HttpResponse:
 
 @require_safe
 def ready(request: HttpRequest) -> HttpResponse:
-    """Whether this portal does its work: the database answers and no tick is late. 503 names what is not."""
+    """Whether this portal does its work: the database answers, ticks run and none is late. 503 names what is not."""
     now = timezone.now()
     try:
         with connection.cursor() as cursor:
             cursor.execute("SELECT 1")
-        late = {str(run): run.late_s(now) for run in TickRun.objects.all()}
+        runs = list(TickRun.objects.all())
     except DatabaseError:
-        return JsonResponse({"status": "fail", "database": "fail", "late": {}}, status=503)
-    late = {name: seconds for name, seconds in late.items() if seconds}
-    status = "fail" if late else "pass"
+        return _state(False, database="fail", ticks=0, late={})
+    late = {str(run): seconds for run in runs if (seconds := run.late_s(now))}
+    return _state(bool(runs) and not late, database="pass", ticks=len(runs), late=late)
+
+
+def _state(well: bool, **facts: object) -> JsonResponse:
     return JsonResponse(
-        {"status": status, "database": "pass", "late": late}, status=503 if late else 200,
+        {"status": "pass" if well else "fail", **facts},
+        status=200 if well else 503,
         headers={"Cache-Control": "no-store"},
-    )  # fmt: skip
+    )
 
 
 @require_POST

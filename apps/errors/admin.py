@@ -39,9 +39,11 @@ class StatusFilter(admin.SimpleListFilter):
     def choices(self, changelist: Any) -> Any:
         """Django's "All" is our default, unresolved."""
         for choice in super().choices(changelist):
-            yield {**choice, "display": "Unresolved"} if choice["query_string"] == changelist.get_query_string(
-                remove=[self.parameter_name]
-            ) else choice
+            yield (
+                {**choice, "display": "Unresolved"}
+                if choice["query_string"] == changelist.get_query_string(remove=[self.parameter_name])
+                else choice
+            )
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[ErrorGroup]) -> QuerySet[ErrorGroup]:
         """Narrow."""
@@ -58,7 +60,9 @@ def _pressed(service: Any, **fixed: Any) -> Any:
 
     def call(group: ErrorGroup, actor: Any, reason: str | None = None) -> None:
         given = {} if reason is None else {fixed.get("_reason", "reason"): reason}
-        service(group=group, actor=actor, **given, **{k: v() for k, v in fixed.items() if not k.startswith("_")})
+        service(
+            group=group, actor=actor, **given, **{k: v() for k, v in fixed.items() if not k.startswith("_")}
+        )
 
     return call
 
@@ -97,7 +101,9 @@ class ErrorGroupAdmin(ButtonsMixin, FastListMixin, AuditedAdmin):
         """Only by the buttons."""
         return False
 
-    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
         """The list with its sentence and a spark line a row."""
         response = super().changelist_view(request, extra_context)
         changelist = getattr(response, "context_data", {}).get("cl")
@@ -132,4 +138,8 @@ def _event_id(text: str) -> UUID | None:
 
 def _lede(count: int) -> str:
     shown = f"{COUNT_CAP:,}+" if count > COUNT_CAP else f"{count:,}"
-    return "No error groups here." if not count else f"{shown} error group{'s' if count != 1 else ''}, latest first."
+    return (
+        "No error groups here."
+        if not count
+        else f"{shown} error group{'s' if count != 1 else ''}, latest first."
+    )

@@ -72,8 +72,12 @@ def group_page(*, group: ErrorGroup, event_id: UUID | None, now: datetime) -> Gr
     events = ErrorEvent.objects.filter(group=group)
     wanted = event_id or group.last_event_id
     event = events.filter(pk=wanted).first() if wanted else None
-    previous = events.filter(pk__lt=event.pk).order_by("-pk").values_list("pk", flat=True).first() if event else None
-    following = events.filter(pk__gt=event.pk).order_by("pk").values_list("pk", flat=True).first() if event else None
+    previous = (
+        events.filter(pk__lt=event.pk).order_by("-pk").values_list("pk", flat=True).first() if event else None
+    )
+    following = (
+        events.filter(pk__gt=event.pk).order_by("pk").values_list("pk", flat=True).first() if event else None
+    )
     payload = event.payload if event else {}
     return GroupPage(
         event=event,
@@ -105,7 +109,9 @@ def _month(group: ErrorGroup, now: datetime) -> dict[str, Any]:
 def _tags(group: ErrorGroup) -> list[tuple[str, list[tuple[str, int, float]]]]:
     """Keys with their most frequent values as (value, count, share of the key)."""
     by_key: dict[str, list[tuple[str, int]]] = defaultdict(list)
-    for key, value, n in GroupTag.objects.filter(group=group).order_by("key", "-n").values_list("key", "value", "n"):
+    for key, value, n in (
+        GroupTag.objects.filter(group=group).order_by("key", "-n").values_list("key", "value", "n")
+    ):
         by_key[key].append((value, n))
     found = []
     for key, values in by_key.items():
@@ -164,7 +170,9 @@ def _request(request: dict[str, Any]) -> list[tuple[str, str]]:
     return rows + _pairs(request.get("headers") or {})
 
 
-def errors_between(start: datetime, end: datetime, component_ids: Iterable[int] | None = None) -> dict[str, int]:
+def errors_between(
+    start: datetime, end: datetime, component_ids: Iterable[int] | None = None
+) -> dict[str, int]:
     """Errors by severity in [start, end), from the minute counters."""
     rows = ErrorMinute.objects.filter(minute__gte=start, minute__lt=end)
     if component_ids is not None:
@@ -173,5 +181,3 @@ def errors_between(start: datetime, end: datetime, component_ids: Iterable[int] 
     for severity, n in rows.values_list("severity", "n"):
         found[severity] += n
     return dict(found)
-
-

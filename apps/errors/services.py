@@ -10,12 +10,16 @@ from apps.audit import services as audit
 from apps.errors.models import ErrorGroup, GroupStatus
 
 
-def _change(group: ErrorGroup, action: str, allowed: set[str], actor: Any, reason: str = "", **to: Any) -> None:
+def _change(
+    group: ErrorGroup, action: str, allowed: set[str], actor: Any, reason: str = "", **to: Any
+) -> None:
     """Move a group by conditional UPDATE; refuse with its present state when it has moved on."""
     before = audit.snapshot(group)
     if not ErrorGroup.objects.filter(pk=group.pk, status__in=allowed).update(**to):
         group.refresh_from_db()
-        raise ValidationError(f"This group is {group.get_status_display().lower()} by now; nothing was changed.")
+        raise ValidationError(
+            f"This group is {group.get_status_display().lower()} by now; nothing was changed."
+        )
     group.refresh_from_db()
     changes = audit.changed(before, audit.snapshot(group))
     audit.record(f"error_group.{action}", resource=group, actor=actor, changes=changes, reason=reason)

@@ -246,7 +246,9 @@ def _count_minutes(fresh: list[_Placed]) -> None:
 
 def _count_endpoints(fresh: list[_Placed]) -> None:
     counts = Counter(
-        (_minute(p.event.occurred_at), p.event.project_id, p.event.route[:200]) for p in fresh if p.event.route
+        (_minute(p.event.occurred_at), p.event.project_id, p.event.route[:200])
+        for p in fresh
+        if p.event.route
     )
     _rows(
         "INSERT INTO errors_endpointminute (minute, project_id, endpoint, n) "
@@ -257,7 +259,9 @@ def _count_endpoints(fresh: list[_Placed]) -> None:
 
 
 def _count_hours(fresh: list[_Placed]) -> None:
-    counts = Counter((p.group_id, p.event.occurred_at.replace(minute=0, second=0, microsecond=0)) for p in fresh)
+    counts = Counter(
+        (p.group_id, p.event.occurred_at.replace(minute=0, second=0, microsecond=0)) for p in fresh
+    )
     _rows(
         "INSERT INTO errors_grouphour (group_id, hour, n) "
         "SELECT * FROM jsonb_to_recordset(%s::jsonb) AS t(group_id bigint, hour timestamptz, n bigint) "
@@ -355,11 +359,18 @@ def _reopen(group: ErrorGroup, places: list[_Placed]) -> bool:
         return False
     at = min(p.event.occurred_at for p in back)
     changed = ErrorGroup.objects.filter(pk=group.pk, status="resolved").update(
-        status="unresolved", regressed_at=at, times_regressed=F("times_regressed") + 1, resolved_at=None, resolved_by=""
+        status="unresolved",
+        regressed_at=at,
+        times_regressed=F("times_regressed") + 1,
+        resolved_at=None,
+        resolved_by="",
     )
     if changed:
         audit.record(
-            "error_group.regress", resource=group, category="system", details={"release": back[0].event.release}
+            "error_group.regress",
+            resource=group,
+            category="system",
+            details={"release": back[0].event.release},
         )
     return bool(changed)
 

@@ -44,10 +44,16 @@ class Incident(models.Model):
     components = models.ManyToManyField(Component, related_name="incidents", blank=True)
     severity = models.CharField(max_length=8, choices=Severity.choices, default=Severity.ERROR)
     state = models.CharField(max_length=13, choices=IncidentState, default=IncidentState.TRIAGE)
-    summary = models.TextField(blank=True, help_text="One or two sentences for somebody who has just been woken.")
-    commander = models.ForeignKey(User, models.SET_NULL, null=True, blank=True, related_name="commanded_incidents")
+    summary = models.TextField(
+        blank=True, help_text="One or two sentences for somebody who has just been woken."
+    )
+    commander = models.ForeignKey(
+        User, models.SET_NULL, null=True, blank=True, related_name="commanded_incidents"
+    )
     opened_by = models.CharField(max_length=150, blank=True, editable=False)
-    page_nobody = models.BooleanField(default=False, help_text="Opened by hand without an alert and without a page.")
+    page_nobody = models.BooleanField(
+        default=False, help_text="Opened by hand without an alert and without a page."
+    )
     began_at = models.DateTimeField(help_text="When users were first hit.")
     detected_at = models.DateTimeField(null=True, blank=True)
     acknowledged_at = models.DateTimeField(null=True, blank=True)
@@ -151,7 +157,9 @@ class PostMortem(models.Model):
     impact = models.TextField(blank=True, help_text="Who was hit, how long, how badly: with figures.")
     mitigation = models.TextField(blank=True, help_text="What ended it.")
     timeline = models.TextField(blank=True, help_text="Drawn from the incident; shorten it to what matters.")
-    tests_added = models.TextField(blank=True, help_text="Which tests now fail if it comes back, or why none can.")
+    tests_added = models.TextField(
+        blank=True, help_text="Which tests now fail if it comes back, or why none can."
+    )
     lessons = models.TextField(blank=True, help_text="What went well, what did not, where we were lucky.")
     due_on = models.DateField()
     submitted_at = models.DateTimeField(null=True, editable=False)

@@ -42,7 +42,9 @@ def draft_postmortem(*, incident: Incident, author: Any, now: datetime) -> PostM
     if found:
         return found
     if incident.is_open:
-        raise ValidationError("First end the failure: a post-mortem is drafted once the incident is resolved.")
+        raise ValidationError(
+            "First end the failure: a post-mortem is drafted once the incident is resolved."
+        )
     document = PostMortem.objects.create(
         incident=incident,
         author=author,
@@ -79,7 +81,9 @@ def _timeline(incident: Incident) -> str:
 
 
 @transaction.atomic
-def save_draft(*, document: PostMortem, actor: Any, sections: Mapping[str, str], version: int | None = None) -> None:
+def save_draft(
+    *, document: PostMortem, actor: Any, sections: Mapping[str, str], version: int | None = None
+) -> None:
     """Keep what was written. After approval nothing is changed; a stale page loses nothing but is refused."""
     held = PostMortem.objects.select_for_update().get(pk=document.pk)
     if held.state not in EDITABLE:
@@ -122,7 +126,9 @@ def _step(document: PostMortem, verb: str, actor: Any, reason: str = "") -> tupl
     held = PostMortem.objects.select_for_update().get(pk=document.pk)
     step = states.move(states.POSTMORTEM_MOVES, verb, held.state)
     if step is None:
-        raise ValidationError(f"This post-mortem is {held.get_state_display().lower()} by now; nothing was changed.")
+        raise ValidationError(
+            f"This post-mortem is {held.get_state_display().lower()} by now; nothing was changed."
+        )
     if not actor.has_perm(step.permission):
         raise PermissionDenied(f"{step.label}: the role for this is missing.")
     if step.needs_reason and not reason.strip():
@@ -130,7 +136,9 @@ def _step(document: PostMortem, verb: str, actor: Any, reason: str = "") -> tupl
     return held, step
 
 
-def _finish(held: PostMortem, step: states.Move, actor: Any, now: datetime, reason: str = "", **to: Any) -> None:
+def _finish(
+    held: PostMortem, step: states.Move, actor: Any, now: datetime, reason: str = "", **to: Any
+) -> None:
     """Write the move with its entry and its audit event."""
     PostMortem.objects.filter(pk=held.pk).update(state=step.target, version=F("version") + 1, **to)
     words = f"Post-mortem: {PostMortemState(step.target).label.lower()}"
@@ -201,7 +209,9 @@ def add_action_item(
     if due_on < timezone.localdate(now):
         raise ValidationError({"due_on": "A promise is due today or later."})
     if document.state not in EDITABLE:
-        raise ValidationError(f"This post-mortem is {document.get_state_display().lower()}: its text is settled.")
+        raise ValidationError(
+            f"This post-mortem is {document.get_state_display().lower()}: its text is settled."
+        )
     item = ActionItem(
         postmortem=document,
         title=title.strip(),
@@ -213,11 +223,15 @@ def add_action_item(
     )
     item.full_clean()
     item.save()
-    audit.record("action_item.create", resource=item, actor=actor, changes=audit.changed({}, audit.snapshot(item)))
+    audit.record(
+        "action_item.create", resource=item, actor=actor, changes=audit.changed({}, audit.snapshot(item))
+    )
     return item
 
 
-def _close_item(item: ActionItem, verb: str, actor: Any, sources: tuple[str, ...], reason: str = "", **to: Any) -> None:
+def _close_item(
+    item: ActionItem, verb: str, actor: Any, sources: tuple[str, ...], reason: str = "", **to: Any
+) -> None:
     before = item.state
     if not ActionItem.objects.filter(pk=item.pk, state__in=sources).update(**to):
         item.refresh_from_db()

@@ -114,19 +114,23 @@ def open_incident(
         actor=actor,
         kind=HUMAN if actor else MACHINE,
     )
-    audit.record("incident.open", resource=incident, actor=actor, changes=audit.changed({}, audit.snapshot(incident)))
+    audit.record(
+        "incident.open", resource=incident, actor=actor, changes=audit.changed({}, audit.snapshot(incident))
+    )
     return incident
 
 
 @transaction.atomic
 def acknowledge(*, incident: Incident, by: str, at: datetime, actor: Any = None, via: str = "admin") -> bool:
     """Somebody has it: stamped once, by the first. True if this call was the first. Stopping the paging is alerts'."""
-    stamped = Incident.objects.filter(pk=incident.pk, acknowledged_at=None, state__in=states.INCIDENT_OPEN).update(
-        acknowledged_at=at, acknowledged_by=by, version=F("version") + 1
-    )
+    stamped = Incident.objects.filter(
+        pk=incident.pk, acknowledged_at=None, state__in=states.INCIDENT_OPEN
+    ).update(acknowledged_at=at, acknowledged_by=by, version=F("version") + 1)
     if not stamped:
         return False
-    Incident.objects.filter(pk=incident.pk, state=IncidentState.TRIAGE).update(state=IncidentState.INVESTIGATING)
+    Incident.objects.filter(pk=incident.pk, state=IncidentState.TRIAGE).update(
+        state=IncidentState.INVESTIGATING
+    )
     add_entry(
         incident=incident,
         action="incident.acknowledge",
@@ -161,7 +165,9 @@ def move(
     _refuse_stale(held, version)
     step = states.move(states.INCIDENT_MOVES, verb, held.state)
     if step is None:
-        raise ValidationError(f"{held.number} is {held.get_state_display().lower()} by now; nothing was changed.")
+        raise ValidationError(
+            f"{held.number} is {held.get_state_display().lower()} by now; nothing was changed."
+        )
     if not may_move(actor, step):
         raise PermissionDenied(f"{step.label}: the role for this is missing.")
     if step.needs_reason and not reason.strip():
@@ -171,7 +177,9 @@ def move(
     _apply(held, step, now)
     words = f"{step.label}: {reason.strip()}" if reason.strip() else step.label
     tone = "good" if step.target in ("monitoring", "resolved", "closed") else "neutral"
-    add_entry(incident=held, action=f"incident.{verb}", text=words, kind=HUMAN, at=now, tone=tone, actor=actor)
+    add_entry(
+        incident=held, action=f"incident.{verb}", text=words, kind=HUMAN, at=now, tone=tone, actor=actor
+    )
     changes = {"state": [step.source, step.target]}
     audit.record(f"incident.{verb}", resource=held, actor=actor, reason=reason, changes=changes)
     held.refresh_from_db()
@@ -213,7 +221,13 @@ def _apply(held: Incident, step: states.Move, now: datetime) -> None:
 
 @transaction.atomic
 def mark_resolved(
-    *, incident: Incident, by: str, at: datetime, actor: Any = None, via: str = "admin", version: int | None = None
+    *,
+    incident: Incident,
+    by: str,
+    at: datetime,
+    actor: Any = None,
+    via: str = "admin",
+    version: int | None = None,
 ) -> bool:
     """Resolve out of any open state, for the verb of alerts that stops paging too. True if this call did it."""
     held = Incident.objects.select_for_update().get(pk=incident.pk)
@@ -236,7 +250,9 @@ def mark_resolved(
         actor=actor,
     )
     changes = {"state": [before, "resolved"]}
-    audit.record("incident.resolve", resource=held, actor=actor, changes=changes, details={"by": by, "via": via})
+    audit.record(
+        "incident.resolve", resource=held, actor=actor, changes=changes, details={"by": by, "via": via}
+    )
     incident.refresh_from_db()
     return True
 
@@ -247,7 +263,9 @@ def take_command(*, incident: Incident, actor: Any, now: datetime) -> None:
     """This person commands it from now on."""
     before = incident.commander.get_username() if incident.commander else None
     Incident.objects.filter(pk=incident.pk).update(commander=actor, version=F("version") + 1)
-    add_entry(incident=incident, action="incident.command", text="Took command", kind=HUMAN, at=now, actor=actor)
+    add_entry(
+        incident=incident, action="incident.command", text="Took command", kind=HUMAN, at=now, actor=actor
+    )
     changes = {"commander": [before, actor.get_username()]}
     audit.record("incident.command", resource=incident, actor=actor, changes=changes)
     incident.refresh_from_db()
@@ -265,7 +283,9 @@ def describe(*, incident: Incident, actor: Any, now: datetime, changes: Mapping[
     held.full_clean(exclude=["commander", "merged_into"])
     held.save(update_fields=["title", "summary", "severity", "version"])
     if before["severity"] != held.severity:
-        words = f"Severity changed from {Severity(before['severity']).label} to {Severity(held.severity).label}"
+        words = (
+            f"Severity changed from {Severity(before['severity']).label} to {Severity(held.severity).label}"
+        )
         add_entry(incident=held, action="incident.severity", text=words, kind=HUMAN, at=now, actor=actor)
     differs = audit.changed(before, audit.snapshot(held))
     audit.record("incident.update", resource=held, actor=actor, changes=differs)
@@ -282,7 +302,9 @@ def set_components(*, incident: Incident, components: Iterable[Component], actor
         return
     words = f"Components: {', '.join(after) or 'none'}"
     add_entry(incident=incident, action="incident.components", text=words, kind=HUMAN, at=now, actor=actor)
-    audit.record("incident.components", resource=incident, actor=actor, changes={"components": [before, after]})
+    audit.record(
+        "incident.components", resource=incident, actor=actor, changes={"components": [before, after]}
+    )
 
 
 @transaction.atomic

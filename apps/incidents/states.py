@@ -39,7 +39,14 @@ INCIDENT_MOVES = (
 POSTMORTEM_MOVES = (
     Move("submit", "draft", "in_review", "Submit for review", "incidents.change_postmortem"),
     Move("submit", "changes_requested", "in_review", "Submit again", "incidents.change_postmortem"),
-    Move("request_changes", "in_review", "changes_requested", "Request changes", "incidents.approve_postmortem", True),
+    Move(
+        "request_changes",
+        "in_review",
+        "changes_requested",
+        "Request changes",
+        "incidents.approve_postmortem",
+        True,
+    ),
     Move("approve", "in_review", "approved", "Approve", "incidents.approve_postmortem"),
     Move("publish", "approved", "published", "Publish", "incidents.change_postmortem"),
 )

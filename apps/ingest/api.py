@@ -27,7 +27,12 @@ from apps.projects.queries import RoutingTable
 
 MAX_RECORD_BYTES = 256 * 1024
 MOST_REJECTIONS_TOLD = 100
-_NEWLINE_TYPES = ("application/x-ndjson", "application/ndjson", "application/jsonl", "application/x-jsonlines")
+_NEWLINE_TYPES = (
+    "application/x-ndjson",
+    "application/ndjson",
+    "application/jsonl",
+    "application/x-jsonlines",
+)
 
 
 @dataclass
@@ -156,7 +161,9 @@ def _take(taken: Taken, index: int, raw: Any, intake: Intake) -> None:
     if any(event.event_id == known.event_id for known in taken.events[-100:]):
         taken.duplicates += 1
         return
-    taken.late += not event.time_is_usable and isinstance(record, dict) and record.get("timestamp") is not None
+    taken.late += (
+        not event.time_is_usable and isinstance(record, dict) and record.get("timestamp") is not None
+    )
     taken.events.append(event)
 
 

@@ -26,7 +26,9 @@ WSGIApplication = Callable[[Environ, StartResponse], Iterable[bytes]]
 
 _PATH = re.compile(r"/api/([0-9]{1,18})/(envelope|store)/?")
 # The drain reads the event itself; the door only repeats the id that it will be known by.
-_EVENT_ID = re.compile(rb'"event_id"\s*:\s*"([0-9a-fA-F]{32}|[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12})"')
+_EVENT_ID = re.compile(
+    rb'"event_id"\s*:\s*"([0-9a-fA-F]{32}|[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12})"'
+)
 _REASONS = {200: "OK", 400: "Bad Request", 401: "Unauthorized", 403: "Forbidden", 405: "Method Not Allowed",
             413: "Content Too Large", 415: "Unsupported Media Type", 429: "Too Many Requests",
             503: "Service Unavailable"}  # fmt: skip
@@ -104,7 +106,10 @@ def receive(environ: Environ, project_id: int, endpoint: str) -> str:
         if not early:
             raise auth.AuthRefused
         named = _EVENT_ID.search(body)
-        event_id, kind = named[1].replace(b"-", b"").decode().lower() if named else uuid4().hex, EntryKind.STORE
+        event_id, kind = (
+            named[1].replace(b"-", b"").decode().lower() if named else uuid4().hex,
+            EntryKind.STORE,
+        )
     else:
         split = envelope.split(body)
         if not early:

@@ -140,7 +140,9 @@ def _give_up(pk: int, error: Exception) -> int:
             return 0
         if entry.attempts + 1 < MOST_ATTEMPTS:
             wait = timedelta(seconds=10 * (entry.attempts + 1))
-            InboxEntry.objects.filter(pk=pk).update(attempts=entry.attempts + 1, not_before=timezone.now() + wait)
+            InboxEntry.objects.filter(pk=pk).update(
+                attempts=entry.attempts + 1, not_before=timezone.now() + wait
+            )
             return 0
         batch = Batch()
         said = scrub_text(f"{type(error).__name__}: {error}".splitlines()[0])[:500]
@@ -195,7 +197,9 @@ def _events(entry: InboxEntry, body: bytes, batch: Batch, routing: RoutingTable)
     if entry.kind == EntryKind.ENVELOPE:
         yield from _of_envelope(entry, body, batch, intake)
     elif entry.kind == EntryKind.STORE:
-        yield normalise.from_sentry(jsontext.decode(body, max_depth=jsontext.MAX_EVENT_DEPTH, max_keys=None), intake)
+        yield normalise.from_sentry(
+            jsontext.decode(body, max_depth=jsontext.MAX_EVENT_DEPTH, max_keys=None), intake
+        )
     else:
         # Validated, scrubbed and classified at the door, which answers for each record by name.
         yield from msgspec.msgpack.decode(body, type=list[NewEvent])

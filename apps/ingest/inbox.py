@@ -20,9 +20,7 @@ from django.db import connections
 log = structlog.get_logger("portal.inbox")
 MOST_AT_ONCE = 200
 WAIT_AT_MOST_S = 10.0
-_COPY = (
-    "COPY ingest_inboxentry (received_at, project_id, kind, coding, context, body, attempts) FROM STDIN (FORMAT BINARY)"
-)
+_COPY = "COPY ingest_inboxentry (received_at, project_id, kind, coding, context, body, attempts) FROM STDIN (FORMAT BINARY)"
 _TYPES = ["timestamptz", "int8", "int2", "text", "jsonb", "bytea", "int2"]
 
 
@@ -124,7 +122,9 @@ class Committer:
     def _connected(self) -> psycopg.Connection:
         if self._connection is None or self._connection.closed:
             parameters = connections["default"].get_connection_params()
-            wanted = {k: parameters[k] for k in ("dbname", "user", "password", "host", "port") if k in parameters}
+            wanted = {
+                k: parameters[k] for k in ("dbname", "user", "password", "host", "port") if k in parameters
+            }
             self._connection = psycopg.connect(
                 **wanted, autocommit=True, connect_timeout=3, application_name="portal-inbox",
                 options="-c statement_timeout=8000",

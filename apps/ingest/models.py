@@ -20,8 +20,12 @@ class InboxEntry(models.Model):
     received_at = models.DateTimeField()
     project_id = models.BigIntegerField()
     kind = models.PositiveSmallIntegerField(choices=EntryKind)
-    coding = models.CharField(max_length=8, blank=True, help_text="Content-Encoding of the body, kept as it came.")
-    context = models.JSONField(default=dict, help_text="Device type and hashed caller; nothing else of the request.")
+    coding = models.CharField(
+        max_length=8, blank=True, help_text="Content-Encoding of the body, kept as it came."
+    )
+    context = models.JSONField(
+        default=dict, help_text="Device type and hashed caller; nothing else of the request."
+    )
     body = models.BinaryField()
     attempts = models.PositiveSmallIntegerField(default=0)
     not_before = models.DateTimeField(null=True, help_text="Waits until then after a failed attempt.")
@@ -67,5 +71,7 @@ class ItemCount(models.Model):
     class Meta:
         default_permissions = ("view",)
         constraints = (
-            models.UniqueConstraint(fields=("day", "project_id", "item_type", "outcome"), name="ingest_itemcount_key"),
+            models.UniqueConstraint(
+                fields=("day", "project_id", "item_type", "outcome"), name="ingest_itemcount_key"
+            ),
         )

@@ -26,7 +26,11 @@ class TokenAuthentication(BaseAuthentication):
         now = timezone.now()
         token = (
             ApiToken.objects.select_related("user")
-            .filter(Q(expires_at=None) | Q(expires_at__gt=now), digest=token_digest(given.strip()), revoked_at=None)
+            .filter(
+                Q(expires_at=None) | Q(expires_at__gt=now),
+                digest=token_digest(given.strip()),
+                revoked_at=None,
+            )
             .first()
         )
         if token is None or not token.user.is_active:

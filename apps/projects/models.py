@@ -9,7 +9,9 @@ from django.core.validators import RegexValidator
 from django.db import models
 from django.db.models import Q
 
-_slug = RegexValidator(r"^[a-z0-9]+(-[a-z0-9]+)*$", "Lower-case letters and digits, joined by single hyphens.")
+_slug = RegexValidator(
+    r"^[a-z0-9]+(-[a-z0-9]+)*$", "Lower-case letters and digits, joined by single hyphens."
+)
 
 
 class Team(models.Model):

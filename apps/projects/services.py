@@ -53,7 +53,7 @@ def create_key(
 
 @transaction.atomic
 def ensure_component(*, project: Project, name: str, actor: Any = None) -> Component:
-    """The component of that name, made when a sender names it first. Two drains may ask at once: one row comes of it."""
+    """The component of that name, made when a sender names it first. Two drains may ask at once: one row results."""
     name = name.strip()[:80] or "API Services"
     found = Component.objects.filter(project=project, name=name).first()
     if found:
@@ -73,7 +73,12 @@ def dsn(key: ProjectKey) -> str:
 
 @transaction.atomic
 def create_token(
-    *, user: Any, scopes: list[str], name: str = "token", expires_at: datetime | None = None, actor: Any = None
+    *,
+    user: Any,
+    scopes: list[str],
+    name: str = "token",
+    expires_at: datetime | None = None,
+    actor: Any = None,
 ) -> tuple[ApiToken, str]:
     """A token and its secret text, which is not stored and cannot be shown again."""
     unknown = sorted(set(scopes) - SCOPES.keys())
@@ -81,10 +86,19 @@ def create_token(
         raise ValidationError({"scopes": f"Unknown: {', '.join(unknown)}. Known: {', '.join(SCOPES)}."})
     secret = TOKEN_PREFIX + secrets.token_urlsafe(32)
     token = ApiToken.objects.create(
-        user=user, name=name, prefix=secret[:10], digest=token_digest(secret), scopes=scopes, expires_at=expires_at
+        user=user,
+        name=name,
+        prefix=secret[:10],
+        digest=token_digest(secret),
+        scopes=scopes,
+        expires_at=expires_at,
     )
     audit.record(
-        "api_token.create", resource=token, category=Category.SECURITY, actor=actor, details={"scopes": scopes}
+        "api_token.create",
+        resource=token,
+        category=Category.SECURITY,
+        actor=actor,
+        details={"scopes": scopes},
     )
     return token, secret
 

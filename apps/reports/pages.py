@@ -26,7 +26,9 @@ def kept_mail(request: HttpRequest) -> HttpResponse:
     """Mail that had no server to go to, newest first."""
     if not request.user.has_perm("alerts.view_page"):
         raise PermissionDenied
-    messages = [{"name": name, "to": m["To"], "subject": m["Subject"], "date": m["Date"]} for name, m in mail.kept()]
+    messages = [
+        {"name": name, "to": m["To"], "subject": m["Subject"], "date": m["Date"]} for name, m in mail.kept()
+    ]
     return _page(request, "admin/kept_mail.html", title="Kept mail", mails=messages)
 
 
@@ -37,8 +39,12 @@ def kept_message(request: HttpRequest, name: str) -> HttpResponse:
     message = dict(mail.kept(limit=500)).get(name)
     if message is None:
         raise Http404
-    headers = [(key, str(message[key])) for key in ("From", "To", "Subject", "Date", "Message-ID") if message[key]]
-    return _page(request, "admin/kept_message.html", title=message["Subject"], headers=headers, text=_text(message))
+    headers = [
+        (key, str(message[key])) for key in ("From", "To", "Subject", "Date", "Message-ID") if message[key]
+    ]
+    return _page(
+        request, "admin/kept_message.html", title=message["Subject"], headers=headers, text=_text(message)
+    )
 
 
 def _text(message: Message) -> str:
@@ -55,7 +61,9 @@ def search(request: HttpRequest) -> HttpResponse:
 
 def _find(request: HttpRequest, words: str) -> list[dict[str, Any]]:
     number = words.upper().removeprefix("INC-")
-    incidents = Q(title__icontains=words) | (Q(pk=int(number)) if number.isdecimal() and len(number) < 10 else Q())
+    incidents = Q(title__icontains=words) | (
+        Q(pk=int(number)) if number.isdecimal() and len(number) < 10 else Q()
+    )
     kinds: list[tuple[str, str, Any]] = [
         ("Incidents", "incidents.view_incident", Incident.objects.filter(incidents)),
         ("Error groups", "errors.view_errorgroup", ErrorGroup.objects.filter(title__icontains=words)),

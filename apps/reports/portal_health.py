@@ -67,7 +67,9 @@ def _inbox(runs: list[TickRun], now: datetime) -> Part:
     oldest = min((run.oldest_at for run in drain if run.oldest_at), default=None)
     waited_s = int((now - oldest).total_seconds()) if oldest else 0
     state = "critical" if waited_s > 300 else "warning" if waited_s > 30 else "ok"
-    return Part("inbox", f"{waiting:,}" if waiting else "empty", state, f"oldest waits {waited_s} s" if oldest else "")
+    return Part(
+        "inbox", f"{waiting:,}" if waiting else "empty", state, f"oldest waits {waited_s} s" if oldest else ""
+    )
 
 
 def _channels(now: datetime) -> list[Part]:

@@ -109,7 +109,9 @@ def _incident_row(incident: Incident, paging: dict[int, Any]) -> Row:
 
 def _alerts_alone() -> list[Row]:
     """Firing alerts that opened no incident."""
-    alerts = Alert.objects.filter(state=AlertState.TRIGGERED, incident=None).select_related("component")[:SHOWN]
+    alerts = Alert.objects.filter(state=AlertState.TRIGGERED, incident=None).select_related("component")[
+        :SHOWN
+    ]
     return [
         Row(
             key=f"alert-{a.pk}", severity=a.severity, state="firing", title=a.title, since=a.triggered_at,
@@ -170,7 +172,9 @@ def _late_ticks(now: datetime) -> list[Row]:
 
 def _failed_pages(now: datetime) -> list[Row]:
     """Pages that could not be delivered in the last day, per target."""
-    failed = Page.objects.filter(state=PageState.FAILED, created_at__gte=now - timedelta(days=1)).order_by("-id")
+    failed = Page.objects.filter(state=PageState.FAILED, created_at__gte=now - timedelta(days=1)).order_by(
+        "-id"
+    )
     rows: dict[tuple[str, str], Row] = {}
     for page in failed[:200]:
         rows.setdefault(
@@ -193,13 +197,18 @@ def _yours(now: datetime, user: Any) -> list[Row]:
         mine |= Q(state=PostMortemState.IN_REVIEW) & ~Q(author=user)
     documents = PostMortem.objects.filter(mine).select_related("incident").order_by("due_on")[:10]
     rows = [_due("actionitem", i.pk, i.title, i.due_on, now) for i in items]
-    rows += [_due("postmortem", d.pk, f"Post-mortem {d.incident.number}", d.due_on, now, d.state) for d in documents]
+    rows += [
+        _due("postmortem", d.pk, f"Post-mortem {d.incident.number}", d.due_on, now, d.state)
+        for d in documents
+    ]
     return sorted(rows, key=lambda r: r.since)
 
 
 def _due(model: str, pk: int, title: str, due_on: Any, now: datetime, state: str = "") -> Row:
     late_days = (now.date() - due_on).days
-    reason = f"{late_days} d late" if late_days > 0 else "due today" if late_days == 0 else f"due {due_on:%d %b}"
+    reason = (
+        f"{late_days} d late" if late_days > 0 else "due today" if late_days == 0 else f"due {due_on:%d %b}"
+    )
     return Row(
         key=f"{model}-{pk}", severity=Severity.ERROR if late_days > 0 else Severity.INFO, state=state, title=title,
         url=reverse(f"admin:incidents_{model}_change", args=[pk]),
@@ -209,6 +218,8 @@ def _due(model: str, pk: int, title: str, due_on: Any, now: datetime, state: str
 
 def menu_counts() -> dict[str, int]:
     """The figures beside the menu: open incidents, those nobody has, post-mortems in work, overdue action items."""
-    open_ = Incident.objects.open().aggregate(all=Count("pk"), new=Count("pk", filter=Q(acknowledged_at=None)))
+    open_ = Incident.objects.open().aggregate(
+        all=Count("pk"), new=Count("pk", filter=Q(acknowledged_at=None))
+    )
     documents = PostMortem.objects.filter(state__in=("draft", "in_review", "changes_requested")).count()
     return {"incidents": open_["all"], "unacknowledged": open_["new"], "postmortems": documents}

@@ -25,8 +25,14 @@ def make_groups(apps, schema_editor):
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("auth", "0012_alter_user_first_name_max_length"), ("contenttypes", "0002_remove_content_type_name"),
-        ("audit", "0001_initial"), ("projects", "0001_initial"), ("errors", "0001_initial"),
-        ("incidents", "0001_initial"), ("alerts", "0001_initial"), ("ingest", "0001_initial"), ("core", "0001_initial"),
+        ("auth", "0012_alter_user_first_name_max_length"),
+        ("contenttypes", "0002_remove_content_type_name"),
+        ("audit", "0001_initial"),
+        ("projects", "0001_initial"),
+        ("errors", "0001_initial"),
+        ("incidents", "0001_initial"),
+        ("alerts", "0001_initial"),
+        ("ingest", "0001_initial"),
+        ("core", "0001_initial"),
     ]
     operations = [migrations.RunPython(make_groups, migrations.RunPython.noop)]

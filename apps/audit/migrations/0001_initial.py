@@ -5,46 +5,87 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
-    dependencies = [
-    ]
+    dependencies = []
 
     operations = [
         migrations.CreateModel(
-            name='AuditEvent',
+            name="AuditEvent",
             fields=[
-                ('id', models.UUIDField(editable=False, primary_key=True, serialize=False)),
-                ('occurred_at', models.DateTimeField()),
-                ('received_at', models.DateTimeField()),
-                ('category', models.CharField(choices=[('auth', 'Sign-in'), ('data', 'Data'), ('security', 'Security'), ('config', 'Configuration'), ('access', 'Access'), ('system', 'System')], max_length=8)),
-                ('action', models.CharField(max_length=64)),
-                ('outcome', models.CharField(choices=[('success', 'Success'), ('failure', 'Failure'), ('denied', 'Denied'), ('error', 'Error')], max_length=7)),
-                ('severity', models.CharField(choices=[('info', 'Info'), ('low', 'Low'), ('medium', 'Medium'), ('high', 'High'), ('critical', 'Critical')], max_length=8)),
-                ('actor_type', models.CharField(max_length=16)),
-                ('actor_id', models.CharField(blank=True, max_length=64)),
-                ('actor_label', models.CharField(max_length=150)),
-                ('on_behalf_of', models.CharField(blank=True, max_length=150)),
-                ('resource_type', models.CharField(blank=True, max_length=64)),
-                ('resource_id', models.CharField(blank=True, max_length=64)),
-                ('resource_label', models.CharField(blank=True, max_length=200)),
-                ('ip', models.GenericIPAddressField(null=True)),
-                ('user_agent', models.CharField(blank=True, max_length=512)),
-                ('request_id', models.CharField(blank=True, max_length=64)),
-                ('correlation_id', models.CharField(blank=True, max_length=64)),
-                ('task_id', models.CharField(blank=True, max_length=64)),
-                ('details', models.JSONField(default=dict)),
-                ('changes', models.JSONField(default=dict)),
-                ('reason', models.TextField(blank=True)),
-                ('schema', models.PositiveSmallIntegerField(default=1)),
-                ('canonical', models.TextField()),
-                ('event_hash', models.BinaryField(max_length=32)),
+                ("id", models.UUIDField(editable=False, primary_key=True, serialize=False)),
+                ("occurred_at", models.DateTimeField()),
+                ("received_at", models.DateTimeField()),
+                (
+                    "category",
+                    models.CharField(
+                        choices=[
+                            ("auth", "Sign-in"),
+                            ("data", "Data"),
+                            ("security", "Security"),
+                            ("config", "Configuration"),
+                            ("access", "Access"),
+                            ("system", "System"),
+                        ],
+                        max_length=8,
+                    ),
+                ),
+                ("action", models.CharField(max_length=64)),
+                (
+                    "outcome",
+                    models.CharField(
+                        choices=[
+                            ("success", "Success"),
+                            ("failure", "Failure"),
+                            ("denied", "Denied"),
+                            ("error", "Error"),
+                        ],
+                        max_length=7,
+                    ),
+                ),
+                (
+                    "severity",
+                    models.CharField(
+                        choices=[
+                            ("info", "Info"),
+                            ("low", "Low"),
+                            ("medium", "Medium"),
+                            ("high", "High"),
+                            ("critical", "Critical"),
+                        ],
+                        max_length=8,
+                    ),
+                ),
+                ("actor_type", models.CharField(max_length=16)),
+                ("actor_id", models.CharField(blank=True, max_length=64)),
+                ("actor_label", models.CharField(max_length=150)),
+                ("on_behalf_of", models.CharField(blank=True, max_length=150)),
+                ("resource_type", models.CharField(blank=True, max_length=64)),
+                ("resource_id", models.CharField(blank=True, max_length=64)),
+                ("resource_label", models.CharField(blank=True, max_length=200)),
+                ("ip", models.GenericIPAddressField(null=True)),
+                ("user_agent", models.CharField(blank=True, max_length=512)),
+                ("request_id", models.CharField(blank=True, max_length=64)),
+                ("correlation_id", models.CharField(blank=True, max_length=64)),
+                ("task_id", models.CharField(blank=True, max_length=64)),
+                ("details", models.JSONField(default=dict)),
+                ("changes", models.JSONField(default=dict)),
+                ("reason", models.TextField(blank=True)),
+                ("schema", models.PositiveSmallIntegerField(default=1)),
+                ("canonical", models.TextField()),
+                ("event_hash", models.BinaryField(max_length=32)),
             ],
             options={
-                'ordering': ('-id',),
-                'default_permissions': ('view',),
-                'indexes': [models.Index(fields=['resource_type', 'resource_id', '-id'], name='audit_event_resource'), models.Index(fields=['actor_id', '-id'], name='audit_event_actor'), models.Index(fields=['action', '-id'], name='audit_event_action'), django.contrib.postgres.indexes.GinIndex(fields=['details'], name='audit_event_details', opclasses=('jsonb_path_ops',))],
+                "ordering": ("-id",),
+                "default_permissions": ("view",),
+                "indexes": [
+                    models.Index(fields=["resource_type", "resource_id", "-id"], name="audit_event_resource"),
+                    models.Index(fields=["actor_id", "-id"], name="audit_event_actor"),
+                    models.Index(fields=["action", "-id"], name="audit_event_action"),
+                    django.contrib.postgres.indexes.GinIndex(
+                        fields=["details"], name="audit_event_details", opclasses=("jsonb_path_ops",)
+                    ),
+                ],
             },
         ),
     ]

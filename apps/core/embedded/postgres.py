@@ -137,15 +137,16 @@ class Postgres(EmbeddedServer):
         return [builtin] if self.major >= _BUILTIN_LOCALE_SINCE else [["--locale=C.UTF-8"], ["--no-locale"]]
 
     def _forget_stale_pid(self) -> None:
-        """Remove a pid file whose number now means another process: PostgreSQL would take it for a rival.
+        """Remove a pid file whose number PostgreSQL would take for a rival though it is none.
 
-        We hold `alive`, so no server of ours runs here; one started by hand is told apart by what it is.
+        That is another process by now, or a dead one that nobody has collected yet. We hold `alive`, so no
+        server of ours runs here; one started by hand works in this very directory.
         """
         pid_file = self.home / "postmaster.pid"
         first = read_text(pid_file).partition("\n")[0].strip()
-        if not first.isdecimal() or not _runs(int(first)):
-            return  # PostgreSQL sees to a dead one itself, remnants in shared memory included
-        if "postgres" in _program_of(int(first)):
+        if not first.isdecimal():
+            return
+        if _works_in(int(first), self.home):
             raise ServerError(
                 f"A PostgreSQL started by hand (process {first}) uses {self.home}. Stop it first."
             )
@@ -205,17 +206,12 @@ def _version_in(folder: Path) -> float:
     return float(found.group(1)) if found else 0.0
 
 
-def _runs(pid: int) -> bool:
-    with contextlib.suppress(PermissionError):  # somebody else's, but it runs
-        try:
-            os.kill(pid, 0)
-        except ProcessLookupError:
-            return False
-    return True
-
-
-def _program_of(pid: int) -> str:
+def _works_in(pid: int, folder: Path) -> bool:
     if sys.platform == "linux":
-        return read_text(Path(f"/proc/{pid}/comm")).strip()
-    done = subprocess.run(["ps", "-o", "comm=", "-p", str(pid)], capture_output=True, text=True, check=False)
-    return done.stdout.strip()
+        with contextlib.suppress(OSError):
+            return os.readlink(f"/proc/{pid}/cwd") == str(folder)
+        return False
+    done = subprocess.run(
+        ["ps", "-o", "command=", "-p", str(pid)], capture_output=True, text=True, check=False
+    )
+    return str(folder) in done.stdout

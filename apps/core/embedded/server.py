@@ -76,7 +76,7 @@ class EmbeddedServer(ABC):
         self.owner.write(Owner(os.getpid(), title, ready=False).text())
         program = self.check()
         self._make_directories()
-        for path in (program, self.home / "x", self.sockets / "x"):
+        for path in (program, self.home, self.sockets):
             self.account.check_reach(path)
         while not self.launch():
             time.sleep(_POLL_S)

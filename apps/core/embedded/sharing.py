@@ -54,12 +54,12 @@ def running(
     to be started here, and at the end stop them under whoever still uses them. Raises ServerError. Call it
     from the main thread (the servers end with the thread that started them).
     """
+    begin = _owned if own else _started_or_joined
     with contextlib.ExitStack() as stack:
-        owned = [
-            server
-            for server in wanted(data)
-            if stack.enter_context(_owned(server, title) if own else _started_or_joined(server, title))
-        ]
+        try:
+            owned = [server for server in wanted(data) if stack.enter_context(begin(server, title))]
+        except OSError as error:  # a full disk, a closed directory: a person needs the reason, no traceback
+            raise ServerError(f"The portal's own servers could not be started: {error}.") from error
         yield owned
 
 
@@ -99,19 +99,12 @@ def _owned(server: EmbeddedServer, title: str) -> Iterator[bool]:
 @contextlib.contextmanager
 def _service(server: EmbeddedServer, title: str, patience_s: float) -> Iterator[None]:
     try:
-        _start(server, title)
+        server.start(title)
         yield
     finally:
         server.stop(patience_s)
         server.users.release()
         server.owner.release()
-
-
-def _start(server: EmbeddedServer, title: str) -> None:
-    try:
-        server.start(title)
-    except OSError as error:  # a full disk, a closed directory: a person needs the reason, not a traceback
-        raise ServerError(f"{server.title} could not be started: {error}.") from error
 
 
 def _join(server: EmbeddedServer) -> bool:
@@ -154,9 +147,9 @@ def _describe(server: EmbeddedServer) -> str:
 
 
 def holder_of(data: Path) -> str:
-    """Who runs a server on this directory now, in words; empty if nobody does."""
-    for kind in (Postgres, Valkey):
-        server = kind(data)
+    """Who runs a server on this directory or on one in it, in words; empty if nobody does."""
+    places = [data, *(locks.parent for locks in data.glob("*/locks"))]
+    for server in (kind(place) for place in places for kind in (Postgres, Valkey)):
         for lock in (server.owner, server.alive):
             if lock.path.exists() and not lock.acquire():
                 return f"{server.title}, run by {_describe(server)},"

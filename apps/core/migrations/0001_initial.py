@@ -4,49 +4,80 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
-    dependencies = [
-    ]
+    dependencies = []
 
     operations = [
         migrations.CreateModel(
-            name='PartitionedTable',
+            name="PartitionedTable",
             fields=[
-                ('name', models.CharField(max_length=63, primary_key=True, serialize=False)),
-                ('span', models.CharField(max_length=5)),
-                ('ahead', models.PositiveSmallIntegerField(default=7, help_text='Partitions made in advance.')),
-                ('keep_days', models.PositiveIntegerField(help_text='Older ones are dropped; empty keeps them.', null=True)),
+                ("name", models.CharField(max_length=63, primary_key=True, serialize=False)),
+                ("span", models.CharField(max_length=5)),
+                (
+                    "ahead",
+                    models.PositiveSmallIntegerField(default=7, help_text="Partitions made in advance."),
+                ),
+                (
+                    "keep_days",
+                    models.PositiveIntegerField(
+                        help_text="Older ones are dropped; empty keeps them.", null=True
+                    ),
+                ),
             ],
             options={
-                'constraints': [models.CheckConstraint(condition=models.Q(('span__in', ('day', 'month'))), name='core_partitionedtable_span')],
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(("span__in", ("day", "month"))), name="core_partitionedtable_span"
+                    )
+                ],
             },
         ),
         migrations.CreateModel(
-            name='TickRun',
+            name="TickRun",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('name', models.CharField(max_length=64)),
-                ('slot', models.PositiveSmallIntegerField(default=0)),
-                ('every_s', models.PositiveIntegerField(help_text='How often it should run, in seconds.')),
-                ('lease_token', models.UUIDField(null=True)),
-                ('lease_until', models.DateTimeField(null=True)),
-                ('started_at', models.DateTimeField(null=True)),
-                ('finished_at', models.DateTimeField(null=True)),
-                ('succeeded_at', models.DateTimeField(null=True)),
-                ('duration_ms', models.PositiveIntegerField(default=0)),
-                ('runs', models.BigIntegerField(default=0)),
-                ('failures', models.BigIntegerField(default=0)),
-                ('last_error', models.TextField(blank=True)),
-                ('said', models.CharField(blank=True, help_text='What the last run did, in a sentence.', max_length=300)),
-                ('backlog', models.BigIntegerField(default=0, help_text='Work that was due and is still waiting.')),
-                ('oldest_at', models.DateTimeField(help_text='Since when the oldest piece of it waits.', null=True)),
-                ('rejected', models.BigIntegerField(default=0, help_text='Pieces set aside since the beginning.')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("name", models.CharField(max_length=64)),
+                ("slot", models.PositiveSmallIntegerField(default=0)),
+                ("every_s", models.PositiveIntegerField(help_text="How often it should run, in seconds.")),
+                ("lease_token", models.UUIDField(null=True)),
+                ("lease_until", models.DateTimeField(null=True)),
+                ("started_at", models.DateTimeField(null=True)),
+                ("finished_at", models.DateTimeField(null=True)),
+                ("succeeded_at", models.DateTimeField(null=True)),
+                ("duration_ms", models.PositiveIntegerField(default=0)),
+                ("runs", models.BigIntegerField(default=0)),
+                ("failures", models.BigIntegerField(default=0)),
+                ("last_error", models.TextField(blank=True)),
+                (
+                    "said",
+                    models.CharField(
+                        blank=True, help_text="What the last run did, in a sentence.", max_length=300
+                    ),
+                ),
+                (
+                    "backlog",
+                    models.BigIntegerField(default=0, help_text="Work that was due and is still waiting."),
+                ),
+                (
+                    "oldest_at",
+                    models.DateTimeField(help_text="Since when the oldest piece of it waits.", null=True),
+                ),
+                (
+                    "rejected",
+                    models.BigIntegerField(default=0, help_text="Pieces set aside since the beginning."),
+                ),
             ],
             options={
-                'ordering': ('name', 'slot'),
-                'constraints': [models.UniqueConstraint(fields=('name', 'slot'), name='core_tickrun_one_per_slot')],
+                "ordering": ("name", "slot"),
+                "constraints": [
+                    models.UniqueConstraint(fields=("name", "slot"), name="core_tickrun_one_per_slot")
+                ],
             },
         ),
     ]

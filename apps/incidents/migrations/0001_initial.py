@@ -6,136 +6,377 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
-        ('projects', '0001_initial'),
+        ("projects", "0001_initial"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='Incident',
+            name="Incident",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('title', models.CharField(max_length=200)),
-                ('severity', models.CharField(choices=[('critical', 'Critical'), ('error', 'Error'), ('warning', 'Warning'), ('info', 'Info')], default='error', max_length=8)),
-                ('state', models.CharField(choices=[('triage', 'Triage'), ('investigating', 'Investigating'), ('identified', 'Identified'), ('monitoring', 'Monitoring'), ('resolved', 'Resolved'), ('closed', 'Closed'), ('declined', 'Declined'), ('merged', 'Merged'), ('cancelled', 'Cancelled')], default='triage', max_length=13)),
-                ('summary', models.TextField(blank=True, help_text='One or two sentences for somebody who has just been woken.')),
-                ('opened_by', models.CharField(blank=True, editable=False, max_length=150)),
-                ('page_nobody', models.BooleanField(default=False, help_text='Opened by hand without an alert and without a page.')),
-                ('began_at', models.DateTimeField(help_text='When users were first hit.')),
-                ('detected_at', models.DateTimeField(blank=True, null=True)),
-                ('acknowledged_at', models.DateTimeField(blank=True, null=True)),
-                ('mitigated_at', models.DateTimeField(blank=True, null=True)),
-                ('resolved_at', models.DateTimeField(blank=True, null=True)),
-                ('closed_at', models.DateTimeField(blank=True, null=True)),
-                ('acknowledged_by', models.CharField(blank=True, editable=False, max_length=150)),
-                ('open_alerts', models.PositiveIntegerField(default=0, editable=False, help_text='Kept by the alerts room.')),
-                ('version', models.PositiveIntegerField(default=0, editable=False)),
-                ('created_at', models.DateTimeField(editable=False)),
-                ('backfilled', models.BooleanField(default=False, editable=False)),
-                ('commander', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='commanded_incidents', to=settings.AUTH_USER_MODEL)),
-                ('components', models.ManyToManyField(blank=True, related_name='incidents', to='projects.component')),
-                ('merged_into', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='merged', to='incidents.incident')),
-                ('project', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='incidents', to='projects.project')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("title", models.CharField(max_length=200)),
+                (
+                    "severity",
+                    models.CharField(
+                        choices=[
+                            ("critical", "Critical"),
+                            ("error", "Error"),
+                            ("warning", "Warning"),
+                            ("info", "Info"),
+                        ],
+                        default="error",
+                        max_length=8,
+                    ),
+                ),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[
+                            ("triage", "Triage"),
+                            ("investigating", "Investigating"),
+                            ("identified", "Identified"),
+                            ("monitoring", "Monitoring"),
+                            ("resolved", "Resolved"),
+                            ("closed", "Closed"),
+                            ("declined", "Declined"),
+                            ("merged", "Merged"),
+                            ("cancelled", "Cancelled"),
+                        ],
+                        default="triage",
+                        max_length=13,
+                    ),
+                ),
+                (
+                    "summary",
+                    models.TextField(
+                        blank=True, help_text="One or two sentences for somebody who has just been woken."
+                    ),
+                ),
+                ("opened_by", models.CharField(blank=True, editable=False, max_length=150)),
+                (
+                    "page_nobody",
+                    models.BooleanField(
+                        default=False, help_text="Opened by hand without an alert and without a page."
+                    ),
+                ),
+                ("began_at", models.DateTimeField(help_text="When users were first hit.")),
+                ("detected_at", models.DateTimeField(blank=True, null=True)),
+                ("acknowledged_at", models.DateTimeField(blank=True, null=True)),
+                ("mitigated_at", models.DateTimeField(blank=True, null=True)),
+                ("resolved_at", models.DateTimeField(blank=True, null=True)),
+                ("closed_at", models.DateTimeField(blank=True, null=True)),
+                ("acknowledged_by", models.CharField(blank=True, editable=False, max_length=150)),
+                (
+                    "open_alerts",
+                    models.PositiveIntegerField(
+                        default=0, editable=False, help_text="Kept by the alerts room."
+                    ),
+                ),
+                ("version", models.PositiveIntegerField(default=0, editable=False)),
+                ("created_at", models.DateTimeField(editable=False)),
+                ("backfilled", models.BooleanField(default=False, editable=False)),
+                (
+                    "commander",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="commanded_incidents",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "components",
+                    models.ManyToManyField(blank=True, related_name="incidents", to="projects.component"),
+                ),
+                (
+                    "merged_into",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="merged",
+                        to="incidents.incident",
+                    ),
+                ),
+                (
+                    "project",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="incidents",
+                        to="projects.project",
+                    ),
+                ),
             ],
             options={
-                'ordering': ('-began_at',),
-                'permissions': (('work_incident', 'Can acknowledge, note, mitigate and resolve incidents'), ('command_incident', 'Can resolve the two highest severities, close, merge and cancel')),
+                "ordering": ("-began_at",),
+                "permissions": (
+                    ("work_incident", "Can acknowledge, note, mitigate and resolve incidents"),
+                    ("command_incident", "Can resolve the two highest severities, close, merge and cancel"),
+                ),
             },
         ),
         migrations.CreateModel(
-            name='PostMortem',
+            name="PostMortem",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('state', models.CharField(choices=[('draft', 'Draft'), ('in_review', 'In review'), ('changes_requested', 'Changes requested'), ('approved', 'Approved'), ('published', 'Published')], default='draft', max_length=17)),
-                ('summary', models.TextField(blank=True, help_text='Three sentences for somebody who was not there.')),
-                ('root_cause', models.TextField(blank=True, help_text='What made it possible, not who was near.')),
-                ('impact', models.TextField(blank=True, help_text='Who was hit, how long, how badly: with figures.')),
-                ('mitigation', models.TextField(blank=True, help_text='What ended it.')),
-                ('timeline', models.TextField(blank=True, help_text='Drawn from the incident; shorten it to what matters.')),
-                ('tests_added', models.TextField(blank=True, help_text='Which tests now fail if it comes back, or why none can.')),
-                ('lessons', models.TextField(blank=True, help_text='What went well, what did not, where we were lucky.')),
-                ('due_on', models.DateField()),
-                ('submitted_at', models.DateTimeField(editable=False, null=True)),
-                ('approved_at', models.DateTimeField(editable=False, null=True)),
-                ('published_at', models.DateTimeField(editable=False, null=True)),
-                ('review_note', models.TextField(blank=True, editable=False)),
-                ('content_hash', models.CharField(blank=True, editable=False, max_length=64)),
-                ('version', models.PositiveIntegerField(default=0, editable=False)),
-                ('created_at', models.DateTimeField(editable=False)),
-                ('backfilled', models.BooleanField(default=False, editable=False)),
-                ('approved_by', models.ForeignKey(editable=False, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
-                ('author', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='postmortems', to=settings.AUTH_USER_MODEL)),
-                ('incident', models.OneToOneField(on_delete=django.db.models.deletion.PROTECT, related_name='postmortem', to='incidents.incident')),
-                ('submitted_by', models.ForeignKey(editable=False, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[
+                            ("draft", "Draft"),
+                            ("in_review", "In review"),
+                            ("changes_requested", "Changes requested"),
+                            ("approved", "Approved"),
+                            ("published", "Published"),
+                        ],
+                        default="draft",
+                        max_length=17,
+                    ),
+                ),
+                (
+                    "summary",
+                    models.TextField(blank=True, help_text="Three sentences for somebody who was not there."),
+                ),
+                (
+                    "root_cause",
+                    models.TextField(blank=True, help_text="What made it possible, not who was near."),
+                ),
+                (
+                    "impact",
+                    models.TextField(blank=True, help_text="Who was hit, how long, how badly: with figures."),
+                ),
+                ("mitigation", models.TextField(blank=True, help_text="What ended it.")),
+                (
+                    "timeline",
+                    models.TextField(
+                        blank=True, help_text="Drawn from the incident; shorten it to what matters."
+                    ),
+                ),
+                (
+                    "tests_added",
+                    models.TextField(
+                        blank=True, help_text="Which tests now fail if it comes back, or why none can."
+                    ),
+                ),
+                (
+                    "lessons",
+                    models.TextField(
+                        blank=True, help_text="What went well, what did not, where we were lucky."
+                    ),
+                ),
+                ("due_on", models.DateField()),
+                ("submitted_at", models.DateTimeField(editable=False, null=True)),
+                ("approved_at", models.DateTimeField(editable=False, null=True)),
+                ("published_at", models.DateTimeField(editable=False, null=True)),
+                ("review_note", models.TextField(blank=True, editable=False)),
+                ("content_hash", models.CharField(blank=True, editable=False, max_length=64)),
+                ("version", models.PositiveIntegerField(default=0, editable=False)),
+                ("created_at", models.DateTimeField(editable=False)),
+                ("backfilled", models.BooleanField(default=False, editable=False)),
+                (
+                    "approved_by",
+                    models.ForeignKey(
+                        editable=False,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "author",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="postmortems",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "incident",
+                    models.OneToOneField(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="postmortem",
+                        to="incidents.incident",
+                    ),
+                ),
+                (
+                    "submitted_by",
+                    models.ForeignKey(
+                        editable=False,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
             ],
             options={
-                'verbose_name': 'post-mortem',
-                'ordering': ('-created_at',),
-                'permissions': (('approve_postmortem', 'Can review and approve post-mortems that others wrote'),),
+                "verbose_name": "post-mortem",
+                "ordering": ("-created_at",),
+                "permissions": (
+                    ("approve_postmortem", "Can review and approve post-mortems that others wrote"),
+                ),
             },
         ),
         migrations.CreateModel(
-            name='ActionItem',
+            name="ActionItem",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('title', models.CharField(max_length=200)),
-                ('kind', models.CharField(choices=[('prevent', 'Prevent'), ('detect', 'Detect'), ('mitigate', 'Mitigate'), ('process', 'Process')], default='prevent', max_length=8)),
-                ('state', models.CharField(choices=[('open', 'Open'), ('in_progress', 'In progress'), ('done', 'Done'), ('wont_do', "Won't do")], default='open', max_length=11)),
-                ('due_on', models.DateField()),
-                ('tracker_url', models.URLField(blank=True)),
-                ('closed_at', models.DateTimeField(editable=False, null=True)),
-                ('closing_note', models.TextField(blank=True, help_text="Required for Won't do.")),
-                ('created_at', models.DateTimeField(editable=False)),
-                ('backfilled', models.BooleanField(default=False, editable=False)),
-                ('owner', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='action_items', to=settings.AUTH_USER_MODEL)),
-                ('postmortem', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='action_items', to='incidents.postmortem')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("title", models.CharField(max_length=200)),
+                (
+                    "kind",
+                    models.CharField(
+                        choices=[
+                            ("prevent", "Prevent"),
+                            ("detect", "Detect"),
+                            ("mitigate", "Mitigate"),
+                            ("process", "Process"),
+                        ],
+                        default="prevent",
+                        max_length=8,
+                    ),
+                ),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[
+                            ("open", "Open"),
+                            ("in_progress", "In progress"),
+                            ("done", "Done"),
+                            ("wont_do", "Won't do"),
+                        ],
+                        default="open",
+                        max_length=11,
+                    ),
+                ),
+                ("due_on", models.DateField()),
+                ("tracker_url", models.URLField(blank=True)),
+                ("closed_at", models.DateTimeField(editable=False, null=True)),
+                ("closing_note", models.TextField(blank=True, help_text="Required for Won't do.")),
+                ("created_at", models.DateTimeField(editable=False)),
+                ("backfilled", models.BooleanField(default=False, editable=False)),
+                (
+                    "owner",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="action_items",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "postmortem",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="action_items",
+                        to="incidents.postmortem",
+                    ),
+                ),
             ],
             options={
-                'ordering': ('due_on', 'id'),
+                "ordering": ("due_on", "id"),
             },
         ),
         migrations.CreateModel(
-            name='TimelineEntry',
+            name="TimelineEntry",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('at', models.DateTimeField()),
-                ('kind', models.CharField(choices=[('human', 'Person'), ('machine', 'Machine')], max_length=7)),
-                ('action', models.CharField(help_text='noun.verb, such as page.sent or incident.note.', max_length=48)),
-                ('text', models.TextField()),
-                ('tone', models.CharField(default='neutral', help_text='neutral, bad, good', max_length=8)),
-                ('actor_label', models.CharField(blank=True, max_length=150)),
-                ('data', models.JSONField(default=dict)),
-                ('actor', models.ForeignKey(db_constraint=False, null=True, on_delete=django.db.models.deletion.DO_NOTHING, related_name='+', to=settings.AUTH_USER_MODEL)),
-                ('corrects', models.ForeignKey(db_constraint=False, null=True, on_delete=django.db.models.deletion.DO_NOTHING, related_name='+', to='incidents.timelineentry')),
-                ('incident', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='timeline', to='incidents.incident')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("at", models.DateTimeField()),
+                (
+                    "kind",
+                    models.CharField(choices=[("human", "Person"), ("machine", "Machine")], max_length=7),
+                ),
+                (
+                    "action",
+                    models.CharField(
+                        help_text="noun.verb, such as page.sent or incident.note.", max_length=48
+                    ),
+                ),
+                ("text", models.TextField()),
+                ("tone", models.CharField(default="neutral", help_text="neutral, bad, good", max_length=8)),
+                ("actor_label", models.CharField(blank=True, max_length=150)),
+                ("data", models.JSONField(default=dict)),
+                (
+                    "actor",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        null=True,
+                        on_delete=django.db.models.deletion.DO_NOTHING,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "corrects",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        null=True,
+                        on_delete=django.db.models.deletion.DO_NOTHING,
+                        related_name="+",
+                        to="incidents.timelineentry",
+                    ),
+                ),
+                (
+                    "incident",
+                    models.ForeignKey(
+                        db_index=False,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="timeline",
+                        to="incidents.incident",
+                    ),
+                ),
             ],
             options={
-                'ordering': ('-at', '-id'),
-                'default_permissions': ('add', 'view'),
+                "ordering": ("-at", "-id"),
+                "default_permissions": ("add", "view"),
             },
         ),
         migrations.AddIndex(
-            model_name='incident',
-            index=models.Index(condition=models.Q(('state__in', ('triage', 'investigating', 'identified', 'monitoring'))), fields=['-began_at'], name='incidents_open'),
+            model_name="incident",
+            index=models.Index(
+                condition=models.Q(("state__in", ("triage", "investigating", "identified", "monitoring"))),
+                fields=["-began_at"],
+                name="incidents_open",
+            ),
         ),
         migrations.AddIndex(
-            model_name='incident',
-            index=models.Index(fields=['state', '-began_at'], name='incidents_state'),
+            model_name="incident",
+            index=models.Index(fields=["state", "-began_at"], name="incidents_state"),
         ),
         migrations.AddIndex(
-            model_name='postmortem',
-            index=models.Index(fields=['state', 'due_on'], name='incidents_postmortem_state'),
+            model_name="postmortem",
+            index=models.Index(fields=["state", "due_on"], name="incidents_postmortem_state"),
         ),
         migrations.AddIndex(
-            model_name='actionitem',
-            index=models.Index(fields=['state', 'due_on'], name='incidents_actionitem_due'),
+            model_name="actionitem",
+            index=models.Index(fields=["state", "due_on"], name="incidents_actionitem_due"),
         ),
         migrations.AddIndex(
-            model_name='timelineentry',
-            index=models.Index(fields=['incident', '-at', '-id'], name='incidents_timeline'),
+            model_name="timelineentry",
+            index=models.Index(fields=["incident", "-at", "-id"], name="incidents_timeline"),
         ),
     ]

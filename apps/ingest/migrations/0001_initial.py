@@ -4,66 +4,101 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
-    dependencies = [
-    ]
+    dependencies = []
 
     operations = [
         migrations.CreateModel(
-            name='InboxEntry',
+            name="InboxEntry",
             fields=[
-                ('id', models.BigAutoField(primary_key=True, serialize=False)),
-                ('received_at', models.DateTimeField()),
-                ('project_id', models.BigIntegerField()),
-                ('kind', models.PositiveSmallIntegerField(choices=[(1, 'Sentry envelope'), (2, 'Sentry store'), (3, 'Error records')])),
-                ('coding', models.CharField(blank=True, help_text='Content-Encoding of the body, kept as it came.', max_length=8)),
-                ('context', models.JSONField(default=dict, help_text='Device type and hashed caller; nothing else of the request.')),
-                ('body', models.BinaryField()),
-                ('attempts', models.PositiveSmallIntegerField(default=0)),
-                ('not_before', models.DateTimeField(help_text='Waits until then after a failed attempt.', null=True)),
+                ("id", models.BigAutoField(primary_key=True, serialize=False)),
+                ("received_at", models.DateTimeField()),
+                ("project_id", models.BigIntegerField()),
+                (
+                    "kind",
+                    models.PositiveSmallIntegerField(
+                        choices=[(1, "Sentry envelope"), (2, "Sentry store"), (3, "Error records")]
+                    ),
+                ),
+                (
+                    "coding",
+                    models.CharField(
+                        blank=True, help_text="Content-Encoding of the body, kept as it came.", max_length=8
+                    ),
+                ),
+                (
+                    "context",
+                    models.JSONField(
+                        default=dict, help_text="Device type and hashed caller; nothing else of the request."
+                    ),
+                ),
+                ("body", models.BinaryField()),
+                ("attempts", models.PositiveSmallIntegerField(default=0)),
+                (
+                    "not_before",
+                    models.DateTimeField(help_text="Waits until then after a failed attempt.", null=True),
+                ),
             ],
             options={
-                'ordering': ('id',),
-                'default_permissions': (),
+                "ordering": ("id",),
+                "default_permissions": (),
             },
         ),
         migrations.CreateModel(
-            name='SetAside',
+            name="SetAside",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('received_at', models.DateTimeField(db_index=True)),
-                ('set_aside_at', models.DateTimeField(auto_now_add=True)),
-                ('project_id', models.BigIntegerField()),
-                ('kind', models.CharField(help_text="The item's type, such as event.", max_length=32)),
-                ('code', models.CharField(max_length=64)),
-                ('field', models.CharField(blank=True, max_length=200)),
-                ('reason', models.TextField()),
-                ('size', models.PositiveIntegerField()),
-                ('sha256', models.CharField(max_length=64)),
-                ('preview', models.TextField(blank=True)),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("received_at", models.DateTimeField(db_index=True)),
+                ("set_aside_at", models.DateTimeField(auto_now_add=True)),
+                ("project_id", models.BigIntegerField()),
+                ("kind", models.CharField(help_text="The item's type, such as event.", max_length=32)),
+                ("code", models.CharField(max_length=64)),
+                ("field", models.CharField(blank=True, max_length=200)),
+                ("reason", models.TextField()),
+                ("size", models.PositiveIntegerField()),
+                ("sha256", models.CharField(max_length=64)),
+                ("preview", models.TextField(blank=True)),
             ],
             options={
-                'verbose_name': 'payload set aside',
-                'verbose_name_plural': 'payloads set aside',
-                'ordering': ('-id',),
-                'default_permissions': ('view',),
+                "verbose_name": "payload set aside",
+                "verbose_name_plural": "payloads set aside",
+                "ordering": ("-id",),
+                "default_permissions": ("view",),
             },
         ),
         migrations.CreateModel(
-            name='ItemCount',
+            name="ItemCount",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('day', models.DateField()),
-                ('project_id', models.BigIntegerField()),
-                ('item_type', models.CharField(max_length=32)),
-                ('outcome', models.CharField(help_text='stored, duplicate, counted, too_large, set_aside …', max_length=24)),
-                ('n', models.BigIntegerField()),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("day", models.DateField()),
+                ("project_id", models.BigIntegerField()),
+                ("item_type", models.CharField(max_length=32)),
+                (
+                    "outcome",
+                    models.CharField(
+                        help_text="stored, duplicate, counted, too_large, set_aside …", max_length=24
+                    ),
+                ),
+                ("n", models.BigIntegerField()),
             ],
             options={
-                'default_permissions': ('view',),
-                'constraints': [models.UniqueConstraint(fields=('day', 'project_id', 'item_type', 'outcome'), name='ingest_itemcount_key')],
+                "default_permissions": ("view",),
+                "constraints": [
+                    models.UniqueConstraint(
+                        fields=("day", "project_id", "item_type", "outcome"), name="ingest_itemcount_key"
+                    )
+                ],
             },
         ),
     ]

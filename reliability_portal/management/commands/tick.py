@@ -22,8 +22,12 @@ class Command(BaseCommand):
         """Run each in the order of the table, which is the order in which data flows."""
         unknown = sorted(set(name) - {tick.name for tick in TICKS})
         if unknown:
-            raise CommandError(f"No such tick: {', '.join(unknown)}. There are: {', '.join(t.name for t in TICKS)}.")
-        failed = [t.name for t in TICKS if not name or t.name in name for s in range(t.slots) if not self._run(t, s)]
+            raise CommandError(
+                f"No such tick: {', '.join(unknown)}. There are: {', '.join(t.name for t in TICKS)}."
+            )
+        failed = [
+            t.name for t in TICKS if not name or t.name in name for s in range(t.slots) if not self._run(t, s)
+        ]
         if failed:
             raise CommandError(f"Failed: {', '.join(failed)}.")
 

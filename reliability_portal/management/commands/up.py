@@ -29,6 +29,7 @@ class Command(BaseCommand):
         env_int("WEB_WORKERS", 2, low=1, high=64)
         demo = settings.EMBEDDED_DATABASE and not options["no_demo"] and env_bool("PORTAL_DEMO", True)
         flags = ["--demo"] if demo and "demo" in get_commands() else []
+        settings.STATIC_ROOT.mkdir(parents=True, exist_ok=True)  # whitenoise warns of a missing one
         os.environ["PORTAL_DATA_DIR"] = str(embedded.data_dir())
         os.chdir(settings.BASE_DIR)
         self.stdout.flush()

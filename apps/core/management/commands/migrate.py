@@ -20,10 +20,9 @@ class Command(Migrate):
         with as_owner(alias):
             super().handle(*args, **options)
             tables = connections[alias].introspection.table_names()
-            if PartitionedTable._meta.db_table not in tables or options.get("plan"):
+            if PartitionedTable._meta.db_table not in tables or options["plan"]:
                 return
             with transaction.atomic(using=alias):
-                partitions.registry = {k: v for k, v in partitions.registry.items() if k in tables}
-                partitions.write_allow_list()
+                partitions.write_allow_list(tables)
                 partitions.keep_up(timezone.now())
                 grants.grant()

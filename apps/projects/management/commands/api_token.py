@@ -20,7 +20,9 @@ class Command(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         """USER, --scope, --name, --days."""
         parser.add_argument("user")
-        parser.add_argument("--scope", action="append", choices=sorted(SCOPES), help="may be given several times")
+        parser.add_argument(
+            "--scope", action="append", choices=sorted(SCOPES), help="may be given several times"
+        )
         parser.add_argument("--name", default="token", help="what the token is for")
         parser.add_argument("--days", type=int, default=365, help="days until it ends (365)")
 
@@ -33,7 +35,10 @@ class Command(BaseCommand):
             raise CommandError("--days: from 1 to 3650.")
         try:
             _token, secret = services.create_token(
-                user=owner, scopes=scope or ["api:read"], name=name, expires_at=timezone.now() + timedelta(days=days)
+                user=owner,
+                scopes=scope or ["api:read"],
+                name=name,
+                expires_at=timezone.now() + timedelta(days=days),
             )
         except ValidationError as error:
             raise CommandError("; ".join(error.messages)) from error

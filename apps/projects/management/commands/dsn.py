@@ -18,7 +18,9 @@ class Command(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         """PROJECT and --key."""
         parser.add_argument("project", help="name or slug")
-        parser.add_argument("--key", default="", metavar="HEX", help="32 hex digits, for a key known beforehand")
+        parser.add_argument(
+            "--key", default="", metavar="HEX", help="32 hex digits, for a key known beforehand"
+        )
 
     def handle(self, *, project: str, key: str, **_: Any) -> None:
         """Find or make, then print."""
@@ -33,5 +35,7 @@ class Command(BaseCommand):
             project = services.create_project(name=name, key=wanted)
         usable = project.keys.usable(timezone.now())
         if wanted:
-            return usable.filter(public_key=wanted).first() or services.create_key(project=project, public_key=wanted)
+            return usable.filter(public_key=wanted).first() or services.create_key(
+                project=project, public_key=wanted
+            )
         return usable.first() or services.create_key(project=project)

@@ -1,0 +1,69 @@
+"""Text that people write: Markdown without HTML, and the visible marks of characters that hide."""
+
+import unicodedata
+
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString, mark_safe
+from markdown_it import MarkdownIt
+from markdown_it.renderer import RendererHTML
+from markdown_it.token import Token
+
+LONGEST = 200_000  # characters rendered of one text; what follows is cut
+_PLAIN = {"\t", "\n", "\r"}
+_UNSEEN = {0x034F, 0x115F, 0x1160, 0x17B4, 0x17B5, 0x2028, 0x2029, 0x3164, 0xFFA0}
+
+
+def _web_only(url: str) -> bool:
+    return url.lower().startswith(("https://", "http://"))
+
+
+def _link_open(self: RendererHTML, tokens: list[Token], idx: int, options: dict, env: dict) -> str:  # type: ignore[type-arg]
+    tokens[idx].attrSet("rel", "noopener nofollow")
+    return self.renderToken(tokens, idx, options, env)  # type: ignore[arg-type]
+
+
+def _parser() -> MarkdownIt:
+    parser = MarkdownIt("commonmark", {"html": False, "linkify": False, "typographer": False}).enable("table")
+    parser.disable(["image", "html_block", "html_inline"])
+    parser.validateLink = _web_only  # type: ignore[method-assign]
+    parser.add_render_rule("link_open", _link_open)
+    return parser
+
+
+_PARSER = _parser()
+
+
+def encodable(value: object) -> str:
+    """The text of a value without lone surrogates, which no page could carry, and without NUL."""
+    text = "" if value is None else str(value)
+    return text.encode("utf-8", "replace").decode("utf-8").replace("\x00", "\ufffd")
+
+
+def render_markdown(value: object) -> SafeString:
+    """HTML of a person's Markdown: HTML in it is text, links lead to http and https only, no images."""
+    text = encodable(value)[:LONGEST]
+    return mark_safe(_PARSER.render(text))  # noqa: S308  the parser escapes all text, html is off
+
+
+def show_marks(value: object) -> SafeString:
+    """The text, escaped, where bidirectional, zero-width and control characters are shown by their code."""
+    pieces: list[SafeString | str] = []
+    plain = ""
+    for char in encodable(value):
+        if _hides(char):
+            pieces += [plain, _mark(char)]
+            plain = ""
+        else:
+            plain += char
+    return format_html_join("", "{}", ((piece,) for piece in [*pieces, plain]))
+
+
+def _hides(char: str) -> bool:
+    if char in _PLAIN:
+        return False
+    return unicodedata.category(char) in {"Cc", "Cf"} or ord(char) in _UNSEEN
+
+
+def _mark(char: str) -> SafeString:
+    code = f"U+{ord(char):04X}"
+    return format_html('<span class="mark" title="{}">{}</span>', unicodedata.name(char, "control"), code)

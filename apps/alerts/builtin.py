@@ -74,7 +74,7 @@ def ensure_builtin_rules(*, actor: Any = None) -> list[AlertRule]:
     AlertRule.objects.bulk_create(made, ignore_conflicts=True)
     for rule in made:
         audit.record(
-            "alertrule.create",
+            "alert_rule.create",
             resource=("alerts.AlertRule", rule.code),
             category=Category.CONFIG,
             actor=actor,
@@ -97,5 +97,5 @@ def _first_policy(actor: Any) -> EscalationPolicy | None:
         EscalationStep.objects.create(policy=policy, order=order, wait_before_s=wait_s).users.add(admin)
     # Rules that were made before anybody existed; rules that somebody emptied since do not come back to it.
     AlertRule.objects.exclude(code="").filter(policy=None).update(policy=policy)
-    audit.record("escalationpolicy.create", resource=policy, category=Category.CONFIG, actor=actor)
+    audit.record("escalation_policy.create", resource=policy, category=Category.CONFIG, actor=actor)
     return policy

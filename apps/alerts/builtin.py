@@ -13,6 +13,7 @@ from apps.audit import services as audit
 from apps.audit.models import Category
 from apps.core.severity import Severity
 
+# New groups look back further than the rest: a group is as old as its first event, and events come late.
 RULES: dict[str, dict[str, Any]] = {
     "database-connections": {
         "name": "Database connection failures",
@@ -41,12 +42,12 @@ RULES: dict[str, dict[str, Any]] = {
     },
     "new-critical-group": {
         "name": "New Critical error group",
-        "description": "A Critical failure that was never seen before.",
+        "description": "A Critical failure that was never seen before.", "window_s": 900,
         "condition": "newGroups >= 1", "record_severity": "Critical", "severity": Severity.CRITICAL,
     },
     "new-major-group": {
         "name": "New Major error group",
-        "description": "A Major failure that was never seen before.",
+        "description": "A Major failure that was never seen before.", "window_s": 900,
         "condition": "newGroups >= 1", "record_severity": "Major", "severity": Severity.ERROR,
     },
     "regressed-group": {

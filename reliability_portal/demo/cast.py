@@ -97,7 +97,7 @@ FAILURES = (
 # The failure of the open incident, which began minutes ago.
 NOW_FAILING = _f(
     "Payments", "ConnectionRefusedError", "payment gateway refused the connection", "payments/gateway.py", "charge_card",
-    "reply = session.post(GATEWAY_URL, json=payload)", "POST /api/payments/checkout", 0, "Critical", CONN, first_day=0,
+    "reply = session.post(GATEWAY_URL, json=payload)", "POST /api/payments/checkout", 0, "Critical", "Network Error", first_day=0,
 )  # fmt: skip
 
 

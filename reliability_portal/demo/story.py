@@ -15,7 +15,7 @@ from apps.errors.new_event import NewEvent
 from reliability_portal.demo.cast import FAILURES, NOW_FAILING, PASTS, RELEASES, Failure
 
 DAYS = 90
-ERRORS = 40_000
+ERRORS = 30_000
 USERS = 4_200
 OPEN_FOR = timedelta(minutes=6)
 OPEN_ERRORS = 118
@@ -114,7 +114,11 @@ def event_of(moment: Moment, index: int, project_id: int, now: datetime, seed: i
         fingerprint=fingerprint,
         title=title,
         culprit=culprit,
-        tags={"browser": dice.choice(_BROWSERS), "region": dice.choice(("eu", "eu", "us")), "host": f"web-{user % 4 + 1}"},
+        tags={
+            "browser": dice.choice(_BROWSERS),
+            "region": dice.choice(("eu", "eu", "us")),
+            "host": f"web-{user % 4 + 1}",
+        },
         payload=_payload(failure, at, dice),
     )
 

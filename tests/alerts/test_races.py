@@ -83,6 +83,16 @@ def test_an_acknowledgement_that_waits_for_a_claim_leaves_that_page_and_no_other
     assert Page.objects.count() == 1
 
 
+def test_a_try_that_failed_after_the_acknowledgement_is_not_tried_again():
+    alert, page = paged_alert()
+    held = outbox.claim(page.pk, now=at(1))
+    services.acknowledge(alert=alert, act=Act("alice", at(2)))
+    assert outbox.record_result(held, Receipt("transient"), started_at=at(1), now=at(3)) == "pending"
+    assert outbox.claim(page.pk, now=at(300)) is None
+    page.refresh_from_db()
+    assert page.state == "cancelled"
+
+
 def test_pages_that_a_step_is_just_making_are_cancelled_by_the_acknowledgement_that_waited():
     alert = make_alert(make_policy((0, make_user())))
     with transaction.atomic():

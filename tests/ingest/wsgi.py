@@ -62,7 +62,9 @@ def make_project(name: str = "Shop", key: str = KEY, **facts) -> Project:
     return project
 
 
-def make_envelope(*events: bytes | dict, event_id: str = "", more: tuple[tuple[str, bytes], ...] = (), **header) -> bytes:
+def make_envelope(
+    *events: bytes | dict, event_id: str = "", more: tuple[tuple[str, bytes], ...] = (), **header
+) -> bytes:
     """Items of type event, then `more` as (type, payload)."""
     payloads = [("event", e if isinstance(e, bytes) else orjson.dumps(e)) for e in events]
     lines = [orjson.dumps({**({"event_id": event_id} if event_id else {}), **header})]

@@ -85,7 +85,7 @@ def _open_one(now: datetime, dice: random.Random) -> Iterator[Moment]:
 def event_of(moment: Moment, index: int, project_id: int, now: datetime, seed: int) -> NewEvent:
     """The event as the normaliser would have made it."""
     failure, at = moment.failure, moment.at
-    dice = random.Random(f"{seed}:{index}")
+    dice = random.Random(seed * 1_000_003 + index)
     user = dice.randrange(USERS)
     release = release_at(at, now)
     fingerprint, title, culprit = _identity(failure)

@@ -118,7 +118,7 @@ def running_portal(**more: str) -> Iterator[Portal]:
             )
         portal = Portal(data, port, variables, up)
         try:
-            eventually(lambda: up.poll() is not None or answers(portal.site), "the first page", 90)
+            eventually(lambda: up.poll() is not None or answers(portal.site), "the first page", 240)
             assert up.poll() is None, (data / "up.log").read_text()[-3000:]
             yield portal
         finally:

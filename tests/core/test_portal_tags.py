@@ -126,6 +126,10 @@ def test_controls_that_hide_or_turn_text_are_shown():
     assert show_marks("<b>") == "&lt;b&gt;"
 
 
+def test_removed_secrets_are_set_off():
+    assert show_marks("key=[removed]&a=<1>") == ('key=<span class="removed">[removed]</span>&amp;a=&lt;1&gt;')
+
+
 @pytest.mark.parametrize(
     ("at", "said"),
     [

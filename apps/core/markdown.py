@@ -42,7 +42,8 @@ def encodable(value: object) -> str:
 def render_markdown(value: object) -> SafeString:
     """HTML of a person's Markdown: HTML in it is text, links lead to http and https only, no images."""
     text = encodable(value)[:LONGEST]
-    return mark_safe(_PARSER.render(text))  # noqa: S308  the parser escapes all text, html is off
+    html: str = _PARSER.render(text)
+    return mark_safe(html)  # noqa: S308  the parser escapes all text, html is off
 
 
 def show_marks(value: object) -> SafeString:

@@ -4,6 +4,7 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin, messages
+from django.contrib.admin.widgets import AdminSplitDateTime
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
@@ -42,7 +43,7 @@ class OpenFilter(admin.SimpleListFilter):
         return queryset.filter(state=value) if value else queryset.filter(state__in=states.INCIDENT_OPEN)
 
 
-class OpenForm(forms.ModelForm):  # type: ignore[type-arg]
+class OpenForm(forms.ModelForm):
     """Opening an incident by hand."""
 
     class Meta:
@@ -50,7 +51,7 @@ class OpenForm(forms.ModelForm):  # type: ignore[type-arg]
         fields = ("title", "project", "severity", "components", "summary", "began_at", "page_nobody")
 
 
-class DescribeForm(forms.ModelForm):  # type: ignore[type-arg]
+class DescribeForm(forms.ModelForm):
     """What people correct later; the version tells whether somebody was faster."""
 
     seen_version = forms.IntegerField(widget=forms.HiddenInput, required=False)
@@ -76,7 +77,7 @@ class StampForm(ReasonForm):
     """Correcting one of the five stamps."""
 
     stamp = forms.ChoiceField(choices=[(s, s.removesuffix("_at").capitalize()) for s in services.STAMPS])
-    at = forms.SplitDateTimeField(widget=admin.widgets.AdminSplitDateTime, label="Time")
+    at = forms.SplitDateTimeField(widget=AdminSplitDateTime, label="Time")
     field_order = ("stamp", "at", "reason")
 
 
@@ -142,10 +143,10 @@ class IncidentAdmin(ButtonsMixin, FastListMixin, AuditedAdmin):
                 now=timezone.now(),
             )  # fmt: skip
 
-    def log_addition(self, request: HttpRequest, obj: Any, message: Any) -> None:
+    def log_addition(self, request: HttpRequest, obj: Any, message: Any) -> Any:
         """The service has logged it."""
 
-    def log_change(self, request: HttpRequest, obj: Any, message: Any) -> None:
+    def log_change(self, request: HttpRequest, obj: Any, message: Any) -> Any:
         """The service has logged it."""
 
     def get_buttons(self, obj: Any) -> tuple[Button, ...]:

@@ -144,7 +144,7 @@ class PostMortemState(models.TextChoices):
 
 
 class PostMortem(models.Model):
-    """What happened, why, and what will be done. Approval by somebody else pins the hash of its text in the audit log."""
+    """What happened, why, and what will be done. Approval by another pins the hash of its text in the audit log."""
 
     SECTIONS = ("summary", "root_cause", "impact", "mitigation", "timeline", "tests_added", "lessons")
     REQUIRED = ("summary", "root_cause", "impact", "mitigation", "timeline", "tests_added")

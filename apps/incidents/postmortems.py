@@ -175,7 +175,7 @@ def request_changes(*, document: PostMortem, actor: Any, reason: str, now: datet
 
 @transaction.atomic
 def approve(*, document: PostMortem, actor: Any, now: datetime) -> None:
-    """Vouch for the text as it stands; its hash goes into the audit log. Nobody approves what they wrote or submitted."""
+    """Vouch for the text as it stands; its hash goes into the audit log. Nobody approves what is their own."""
     held, step = _step(document, "approve", actor)
     if actor.pk in (held.author_id, held.submitted_by_id):
         raise ValidationError("Somebody else has to approve it: you wrote or submitted this post-mortem.")

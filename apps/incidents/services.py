@@ -5,6 +5,7 @@ Guards are in the UPDATE: of two people who act on one page, one wins and the ot
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime
+from itertools import pairwise
 from typing import Any
 
 from django.core.exceptions import PermissionDenied, ValidationError
@@ -331,14 +332,14 @@ def correct_stamp(
 
 
 def refuse_disorder(incident: Incident, now: datetime) -> None:
-    """Stamps in order: began ≤ detected ≤ acknowledged, mitigated and resolved not before it began, none ahead of now."""
+    """Stamps in order: began ≤ detected ≤ acknowledged, mitigated and resolved after it began, none ahead of now."""
     if incident.began_at is None:
         raise ValidationError({"began_at": "An incident has a beginning."})
     known = [(name, getattr(incident, name)) for name in STAMPS if getattr(incident, name) is not None]
     ahead = next((name for name, at in known if at > now), None)
     if ahead:
         raise ValidationError({ahead: "A stamp cannot lie in the future."})
-    for (earlier, first), (later, second) in zip(known, known[1:], strict=False):
+    for (earlier, first), (later, second) in pairwise(known):
         if first > second and {earlier, later} != {"acknowledged_at", "mitigated_at"}:
             words = f"{later.removesuffix('_at')} would lie before {earlier.removesuffix('_at')}."
             raise ValidationError({later: words})

@@ -203,9 +203,8 @@ def main() -> None:
     def exceptions_of(one: dict[str, Any]) -> str:
         return grouping.fingerprint(one["exceptions"], "")
 
-    print(
-        f"{chosen.events} events of {sum(map(len, raws)) // len(raws)} bytes, {sum(map(len, packed)) // len(packed)} packed (br)"
-    )
+    sizes = [sum(map(len, bodies)) // chosen.events for bodies in (raws, packed)]
+    print(f"{chosen.events} events of {sizes[0]} bytes, {sizes[1]} packed (br)")
     stages: tuple[tuple[str, Callable[[Any], Any], list[Any]], ...] = (
         ("door: credentials", lambda _: auth.credentials(sentry_auth=header), raws),
         ("door: unpack br", lambda one: unpack.unpack(one, "br", max_bytes=10 * 2**20), packed),

@@ -54,7 +54,7 @@ app.conf.beat_schedule = {
 @signals.before_task_publish.connect
 def beat_is_alive(**_: object) -> None:
     """Beat publishes every second; its pulse is that."""
-    if settings.PORTAL_PROCESS == "beat":
+    if os.environ.get("PORTAL_PROCESS") == "beat":  # not the settings: beat is forked from the workers' process
         pulse.beat("beat", timezone.now())
 
 

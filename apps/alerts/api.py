@@ -18,15 +18,14 @@ from apps.core.severity import Severity, severity_of
 from apps.projects.authentication import scope
 
 
-class Conflict(exceptions.APIException):
-    """409: somebody, or the alert itself, was faster."""
+class Conflict(exceptions.ValidationError):
+    """409: the alert itself was faster. It speaks of a field of the input, so the field is named."""
 
     status_code = 409
     default_code = "conflict"
-    default_detail = "Somebody else changed this first."
 
 
-class AlertSerializer(serializers.ModelSerializer):  # type: ignore[type-arg]
+class AlertSerializer(serializers.ModelSerializer):
     """An alert as the API shows it."""
 
     component = serializers.CharField(source="component.name", default="", read_only=True)
@@ -45,14 +44,15 @@ class AlertSerializer(serializers.ModelSerializer):  # type: ignore[type-arg]
     class Meta:
         model = Alert
         fields = (
-            "id", "title", "sentence", "severity", "state", "epoch", "count", "value", "component", "project", "rule",
-            "incident", "labels", "dedupKey", "firstSeenAt", "triggeredAt", "lastSeenAt", "acknowledgedAt",
-            "acknowledgedBy", "resolvedAt", "resolvedBy",
+            "id", "title", "sentence", "severity", "state", "epoch", "count", "value", "component",
+            "project", "rule", "incident", "labels", "dedupKey", "firstSeenAt", "triggeredAt", "lastSeenAt",
+            "acknowledgedAt", "acknowledgedBy", "resolvedAt", "resolvedBy",
         )  # fmt: skip
 
 
 class AlertFilter(django_filters.FilterSet):
-    """?severity=critical&component=Payments&project=shop&state=acknowledged; severities may be given by alias."""
+    """?severity=critical&component=Payments&project=shop&state=acknowledged; severities may be given by
+    alias."""
 
     severity = django_filters.CharFilter(method="by_severity")
     component = django_filters.CharFilter(method="by_component")
@@ -78,7 +78,7 @@ class AlertFilter(django_filters.FilterSet):
         return alerts.filter(Q(component__name=word) | Q(component__slug=word))
 
 
-class AlertList(generics.ListAPIView):  # type: ignore[type-arg]
+class AlertList(generics.ListAPIView):
     """Active alerts, newest first; with ?state= those of one state, resolved ones included."""
 
     permission_classes = (scope("api:read", "alerts.view_alert"),)
@@ -102,13 +102,13 @@ class AlertStats(APIView):
         return Response(queries.stats(now=timezone.now()))
 
 
-class ActSerializer(serializers.Serializer):  # type: ignore[type-arg]
+class ActSerializer(serializers.Serializer):
     """The body of acknowledge and resolve: the episode that the caller saw, if it wants to be sure."""
 
     epoch = serializers.IntegerField(required=False, min_value=1)
 
 
-class AlertAct(generics.GenericAPIView):  # type: ignore[type-arg]
+class AlertAct(generics.GenericAPIView):
     """POST by somebody; doing it twice is a success without change, a stale epoch is 409."""
 
     permission_classes = (scope("alerts:write", "alerts.acknowledge_alert"),)

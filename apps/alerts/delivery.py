@@ -21,7 +21,8 @@ FAILOVER_AFTER_S = 60
 
 @dataclass(frozen=True)
 class Tried:
-    """A page just tried: which try it was, its times, whether it pages (else a notice) and was plain text already."""
+    """A page just tried: which try it was, its times, whether it pages (else a notice) and was plain text
+    already."""
 
     attempts: int
     created_at: datetime
@@ -32,7 +33,8 @@ class Tried:
 
 @dataclass(frozen=True)
 class Next:
-    """The page's next state; `fail_over`: begin with the person's next way now; `broken`: mark the channel."""
+    """The page's next state; `fail_over`: begin with the person's next way now; `broken`: mark the
+    channel."""
 
     state: str
     next_try_at: datetime
@@ -69,7 +71,7 @@ def after(outcome: str, tried: Tried, retry_after_s: int | None, now: datetime, 
 def wait_s(tried: Tried, retry_after_s: int | None, roll: float) -> float:
     """Full jitter under a doubling cap; a larger Retry-After wins, within 1 to 900 seconds."""
     cap = CAP_PAGE_S if tried.pages else CAP_NOTICE_S
-    backoff = roll * min(cap, BASE_S * 2 ** min(tried.attempts, 12))
+    backoff: float = roll * min(cap, BASE_S << min(tried.attempts, 12))
     asked = min(max(retry_after_s, 1), RETRY_AFTER_MAX_S) if retry_after_s is not None else 0
     return max(backoff, asked, 0.5)
 

@@ -1,4 +1,5 @@
-"""Who is paged when: one pure function makes the plan, which the engine runs, the editor previews, the tests assert.
+"""Who is paged when: one pure function makes the plan, which the engine runs, the editor previews, the
+tests assert.
 
 The plan is frozen when an escalation begins; editing the policy afterwards changes nothing in it.
 """
@@ -12,7 +13,7 @@ CLOSE_AFTER_S = 300
 LOOK_AGAIN_S = 30
 
 
-# --- Facts that go in --------------------------------------------------------------------------------------------
+# --- Facts that go in ---------------------------------------------------------------------------------------
 @dataclass(frozen=True)
 class MethodFacts:
     """One way to reach a person; `id` is None for the account's own e-mail address."""
@@ -57,7 +58,8 @@ class StepFacts:
 
 @dataclass(frozen=True)
 class PolicyFacts:
-    """A policy as it stands. `repeat_count` is the number of further rounds, `repeat_wait_s` the wait before each."""
+    """A policy as it stands. `repeat_count` is the number of further rounds, `repeat_wait_s` the wait
+    before each."""
 
     name: str
     steps: tuple[StepFacts, ...]
@@ -66,10 +68,11 @@ class PolicyFacts:
     fallback_user_id: int
 
 
-# --- The plan that comes out -------------------------------------------------------------------------------------
+# --- The plan that comes out --------------------------------------------------------------------------------
 @dataclass(frozen=True)
 class Target:
-    """One address to page. `then` are the further ways to reach the same person, tried when this one fails."""
+    """One address to page. `then` are the further ways to reach the same person, tried when this one
+    fails."""
 
     kind: str
     address: str
@@ -112,7 +115,8 @@ class Plan:
 
 
 def plan(policy: PolicyFacts, people: Mapping[int, PersonFacts], now: datetime) -> Plan:
-    """The frozen plan of a policy as it would run from `now`. A person is paged once per step, however often named."""
+    """The frozen plan of a policy as it would run from `now`. A person is paged once per step, however
+    often named."""
     steps = tuple(_step(step, people) for step in policy.steps)
     fallback, problem = _person(policy.fallback_user_id, people)
     problems = [f"Fallback: {problem}"] if problem else []
@@ -164,7 +168,7 @@ def _person(user_id: int, people: Mapping[int, PersonFacts]) -> tuple[Target | N
     return Target(first.kind, first.address, first.label, user_id, None, first.method_id, tuple(ways[1:])), ""
 
 
-# --- Reading a stored plan ---------------------------------------------------------------------------------------
+# --- Reading a stored plan ----------------------------------------------------------------------------------
 def target_of(stored: Mapping[str, Any]) -> Target:
     """A target out of stored JSON."""
     return Target(**{**stored, "then": tuple(target_of(t) for t in stored.get("then", ()))})
@@ -180,7 +184,7 @@ def plan_of(stored: Mapping[str, Any]) -> Plan:
     return Plan(**{**stored, "steps": steps, "fallback": fallback, "problems": tuple(stored["problems"])})
 
 
-# --- Walking it --------------------------------------------------------------------------------------------------
+# --- Walking it ---------------------------------------------------------------------------------------------
 @dataclass(frozen=True)
 class Stop:
     """Where a run stands: a step of a round and the wait before it; after the last step, the closing look."""
@@ -202,7 +206,8 @@ def next_stop(made: Plan, cycle: int, step: int) -> Stop:
 
 
 def _from(made: Plan, cycle: int, step: int) -> Stop:
-    """The first step at or after this place that pages somebody. Empty steps are passed without their wait."""
+    """The first step at or after this place that pages somebody. Empty steps are passed without their
+    wait."""
     if made.reaches_nobody:
         return Stop(cycle, len(made.steps), 0, closing=True)
     wait_s = 0
@@ -216,7 +221,8 @@ def _from(made: Plan, cycle: int, step: int) -> Stop:
 
 @dataclass(frozen=True)
 class Line:
-    """One line of the preview: seconds after the start, the round (1 is the first), who, how, or what is wrong."""
+    """One line of the preview: seconds after the start, the round (1 is the first), who, how, or what is
+    wrong."""
 
     at_s: int
     round: int
@@ -227,7 +233,8 @@ class Line:
 
 
 def preview(made: Plan, rounds: int = 2) -> Iterator[Line]:
-    """Who would be paged when, by the engine's own walk, for the first rounds; and in red what would not work."""
+    """Who would be paged when, by the engine's own walk, for the first rounds; and in red what would not
+    work."""
     for index, step in enumerate(made.steps, 1):
         for problem in step.problems:
             yield Line(0, 1, f"Step {index}: {problem}", problem=True)

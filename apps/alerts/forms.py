@@ -1,4 +1,5 @@
-"""Forms of rules, channels and contact methods: what they refuse, and secrets that go in and never come out."""
+"""Forms of rules, channels and contact methods: what they refuse, and secrets that go in and never come
+out."""
 
 from typing import Any
 
@@ -11,7 +12,7 @@ from apps.alerts.models import AlertRule, Channel, ContactMethod, EscalationStep
 from apps.core import outbound
 
 
-class RuleForm(forms.ModelForm):  # type: ignore[type-arg]
+class RuleForm(forms.ModelForm):
     """Refuses a condition that cannot be read or can never fire."""
 
     class Meta:
@@ -62,13 +63,13 @@ def check_url(address: str) -> None:
         raise ValidationError(str(refusal)) from refusal
 
 
-class ChannelForm(forms.ModelForm):  # type: ignore[type-arg]
+class ChannelForm(forms.ModelForm):
     """The secret is set or replaced here and shown nowhere."""
 
     new_secret = forms.CharField(
         required=False, max_length=1000, strip=True, label="Secret: set or replace",
         widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}),
-        help_text="For Slack the address of the webhook, for a signed webhook the signing secret. Empty: unchanged.",
+        help_text="Slack: the webhook's address. Signed webhook: the signing secret. Empty: unchanged.",
     )  # fmt: skip
 
     class Meta:
@@ -101,7 +102,7 @@ class ChannelForm(forms.ModelForm):  # type: ignore[type-arg]
             self.add_error(field, refusal)
 
 
-class ContactMethodForm(forms.ModelForm):  # type: ignore[type-arg]
+class ContactMethodForm(forms.ModelForm):
     """Only kinds that can reach a person."""
 
     class Meta:
@@ -122,7 +123,7 @@ class ContactMethodForm(forms.ModelForm):  # type: ignore[type-arg]
         return cleaned
 
 
-class StepForm(forms.ModelForm):  # type: ignore[type-arg]
+class StepForm(forms.ModelForm):
     """A step names whom its kind asks for."""
 
     class Meta:

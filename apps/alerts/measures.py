@@ -1,4 +1,5 @@
-"""The measures that rules may ask for: each one query over rollups for all subjects of all rules that name it."""
+"""The measures that rules may ask for: each one query over rollups for all subjects of all rules that name
+it."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -28,7 +29,8 @@ class Ask:
 
 @dataclass(frozen=True)
 class Measure:
-    """A named figure. `per` is component, project or portal; `answer(asks)` gives, for each ask, subject id → value."""
+    """A named figure. `per` is component, project or portal; `answer(asks)` gives, for each ask, subject id
+    → value."""
 
     name: str
     label: str
@@ -54,7 +56,8 @@ def bounds() -> dict[str, Bounds]:
 
 
 def since(rule: AlertRule, now: datetime) -> datetime:
-    """The first minute that counts. Rollups are by minute: the one in which the window begins counts whole."""
+    """The first minute that counts. Rollups are by minute: the one in which the window begins counts
+    whole."""
     return (now - timedelta(seconds=rule.window_s)).replace(second=0, microsecond=0)
 
 
@@ -107,7 +110,7 @@ def _groups(time_field: str, only: Q) -> Callable[[list[Ask]], list[Mapping[int,
     def answer(asks: list[Ask]) -> list[Mapping[int, float]]:
         counts = _conditional(asks, time_field, "severity", lambda wanted: Count("pk", filter=wanted))
         recent = Q(**{f"{time_field}__gte": min(one.since for one in asks)})
-        rows = ErrorGroup.objects.filter(only, recent, backfilled=False).order_by()
+        rows = ErrorGroup.objects.filter(only, recent, backfilled=False).exclude(status="ignored").order_by()
         return _columns(rows.values("component_id").annotate(**counts), "component_id", asks)
 
     return answer
@@ -149,7 +152,7 @@ def began_at(subject_kind: str, subject: int, start: datetime) -> datetime | Non
         return None
     model, column = (ErrorMinute, "component") if subject_kind == "component" else (EndpointMinute, "project")
     rows: Any = model
-    return rows.objects.filter(**{column: subject, "minute__gte": start}).aggregate(at=Min("minute"))["at"]  # type: ignore[no-any-return]
+    return rows.objects.filter(**{column: subject, "minute__gte": start}).aggregate(at=Min("minute"))["at"]
 
 
 _SERIOUS = Q(severity__in=("Critical", "Major"))

@@ -1,4 +1,5 @@
-"""The words of pages and notices. Text of senders is text: it is cut, never evaluated. Pure but for the addresses."""
+"""The words of pages and notices. Text of senders is text: it is cut, never evaluated. Pure but for the
+addresses."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -7,11 +8,6 @@ from typing import Any
 from django.conf import settings
 
 from apps.alerts.models import Alert, Escalation
-from apps.core.severity import Severity
-
-SHORT = {
-    Severity.CRITICAL: "CRITICAL", Severity.ERROR: "ERROR", Severity.WARNING: "WARNING", Severity.INFO: "INFO",
-}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -24,7 +20,8 @@ class Told:
 
 
 def url_of(alert: Alert) -> str:
-    """Where to act: the incident's page, else the alert's. Written out: a page must not fail for a route's name."""
+    """Where to act: the incident's page, else the alert's. Written out: a page must not fail for a route's
+    name."""
     if alert.incident_id:
         return f"{settings.SITE_URL}/admin/incidents/incident/{alert.incident_id}/change/"
     return f"{settings.SITE_URL}/admin/alerts/alert/{alert.pk}/change/"
@@ -62,7 +59,7 @@ def page(alert: Alert, run: Escalation, url: str) -> Told:
         "",
         f"Acknowledge: {url}",
     ]
-    return Told(f"[{SHORT[Severity(alert.severity)]}] {alert.title}"[:250], "\n".join(lines), known)
+    return Told(f"[{alert.severity.upper()}] {alert.title}"[:250], "\n".join(lines), known)
 
 
 def resolved(alert: Alert) -> Told:

@@ -1,6 +1,8 @@
-"""Deciding and paging: rules, alerts, frozen escalations, and the outbox of pages with the receipts of each try."""
+"""Deciding and paging: rules, alerts, frozen escalations, and the outbox of pages with the receipts of each
+try."""
 
 from datetime import datetime
+from typing import Any
 
 from django.conf import settings
 from django.core.validators import MaxValueValidator, MinValueValidator
@@ -15,7 +17,7 @@ from apps.projects.models import Component, Project, Team
 User = settings.AUTH_USER_MODEL
 
 
-# --- Where a page can go -----------------------------------------------------------------------------------------
+# --- Where a page can go ------------------------------------------------------------------------------------
 def channel_kinds() -> list[tuple[str, str]]:
     """Choices from the registry of channels, as a callable, so that a new kind makes no migration."""
     from apps.alerts import channels
@@ -56,7 +58,7 @@ class Channel(models.Model):
 
     def open_secret(self) -> str:
         """The plain secret, for the one moment of sending."""
-        return secret_fields.unseal(self.secret, place=self.secret_place)
+        return secret_fields.unseal(bytes(self.secret), place=self.secret_place)
 
 
 class ContactMethod(models.Model):
@@ -81,7 +83,7 @@ class ContactMethod(models.Model):
         return f"{self.user}: {self.kind} {self.address}"
 
 
-# --- Whom to page, and when ------------------------------------------------------------------------------------
+# --- Whom to page, and when ---------------------------------------------------------------------------------
 class EscalationPolicy(models.Model):
     """Who is paged, after which waits, how often again; and who if nobody could be reached."""
 
@@ -131,7 +133,7 @@ class EscalationStep(models.Model):
         default=0, validators=[MaxValueValidator(86_400)], verbose_name="wait before (seconds)"
     )
     kind = models.CharField(max_length=8, choices=Kind, default=Kind.PEOPLE)
-    users = models.ManyToManyField(User, blank=True, related_name="+")
+    users: "models.ManyToManyField[Any, Any]" = models.ManyToManyField(User, blank=True, related_name="+")
     team = models.ForeignKey(Team, models.PROTECT, null=True, blank=True, related_name="+")
     channel = models.ForeignKey(Channel, models.PROTECT, null=True, blank=True, related_name="+")
 
@@ -142,7 +144,7 @@ class EscalationStep(models.Model):
         return f"{self.policy} step {self.order}"
 
 
-# --- What fires -------------------------------------------------------------------------------------------------
+# --- What fires ---------------------------------------------------------------------------------------------
 def measures() -> list[tuple[str, str]]:
     """Choices from the registry of measures."""
     from apps.alerts import measures as registry
@@ -210,7 +212,8 @@ class AlertRule(models.Model):
 
 
 class RuleState(models.Model):
-    """What a rule last saw for one subject, and since when the condition holds: the memory behind "must hold for"."""
+    """What a rule last saw for one subject, and since when the condition holds: the memory behind "must
+    hold for"."""
 
     rule = models.ForeignKey(AlertRule, models.CASCADE, related_name="states", db_index=False)
     subject = models.CharField(max_length=200, help_text="What it was asked of, such as component:4.")
@@ -224,7 +227,7 @@ class RuleState(models.Model):
         constraints = (models.UniqueConstraint(fields=("rule", "subject"), name="alerts_rulestate_subject"),)
 
 
-# --- What fired -------------------------------------------------------------------------------------------------
+# --- What fired ---------------------------------------------------------------------------------------------
 class AlertState(models.TextChoices):
     """Silenced is not a state: suppression stands beside it."""
 
@@ -244,7 +247,8 @@ class AlertQuerySet(models.QuerySet["Alert"]):
 class Alert(models.Model):
     """One thing that is wrong now. The database allows one open alert per deduplication key.
 
-    `epoch` numbers the paging episodes: each return to triggered adds one, and an acknowledgement names the one it saw.
+    `epoch` numbers the paging episodes: each return to triggered adds one, and an acknowledgement names the
+    one it saw.
     """
 
     dedup_key = models.CharField(max_length=255)
@@ -293,7 +297,7 @@ class Alert(models.Model):
         return self.title
 
 
-# --- Whom it pages ----------------------------------------------------------------------------------------------
+# --- Whom it pages ------------------------------------------------------------------------------------------
 class EscalationState(models.TextChoices):
     """Exhausted without having reached anybody is a state of its own, and red."""
 
@@ -313,7 +317,8 @@ class EscalationQuerySet(models.QuerySet["Escalation"]):
 
 
 class Escalation(models.Model):
-    """One frozen run of a policy. The plan was computed when it began: editing the policy changes nothing here."""
+    """One frozen run of a policy. The plan was computed when it began: editing the policy changes nothing
+    here."""
 
     alert = models.ForeignKey(Alert, models.CASCADE, related_name="escalations", db_index=False)
     epoch = models.PositiveIntegerField()

@@ -1,7 +1,7 @@
 """Rows of the outbox: made, claimed, their results recorded. A page leaves the database only through here.
 
-Lock order everywhere: alert, escalation, page, incident. Acknowledging takes the alert's row FOR NO KEY UPDATE, which
-claims (FOR SHARE) wait for, while the foreign keys of new pages (FOR KEY SHARE) do not.
+Lock order everywhere: alert, escalation, page, incident. Acknowledging takes the alert's row FOR NO KEY
+UPDATE, which claims (FOR SHARE) wait for, while the foreign keys of new pages (FOR KEY SHARE) do not.
 """
 
 import hashlib
@@ -36,7 +36,7 @@ from apps.incidents import services as incidents
 _LIVE = Q(state=PageState.PENDING) | Q(state=PageState.CLAIMED)
 
 
-# --- Making ------------------------------------------------------------------------------------------------------
+# --- Making -------------------------------------------------------------------------------------------------
 def key_of(*parts: object) -> str:
     """A page's stable name, fit for mail headers and web hooks; addresses are hashed, they may be long."""
     *named, address = parts
@@ -71,15 +71,16 @@ def notice(*, key: str, target: Target, told: messages.Told, now: datetime, aler
     page = Page(
         key=key[:120], alert=alert, user_id=target.user_id, channel_id=target.channel_id,
         contact_method_id=target.method_id, target_label=target.label[:150], kind=target.kind,
-        address=target.address[:500], subject=told.subject, body=told.body, data=dict(told.data), urgency=urgency,
-        next_try_at=now, deadline=now + timedelta(seconds=delivery.NOTICE_LIFE_S), created_at=now,
+        address=target.address[:500], subject=told.subject, body=told.body, data=dict(told.data),
+        urgency=urgency, next_try_at=now, deadline=now + timedelta(seconds=delivery.NOTICE_LIFE_S),
+        created_at=now,
     )  # fmt: skip
     insert([page])
 
 
 def cancel_pages(alert_ids: Iterable[int], *, now: datetime) -> int:
-    """Cancel what waits for these alerts. Must be a later statement than the stop of their escalations: it then
-    sees the pages that a step made meanwhile. A claim in flight is left to end."""
+    """Cancel what waits for these alerts. Must be a later statement than the stop of their escalations: it
+    then sees the pages that a step made meanwhile. A claim in flight is left to end."""
     waiting = Q(state=PageState.PENDING) | Q(state=PageState.CLAIMED, lease_until__lt=now)
     return Page.objects.filter(waiting, alert_id__in=list(alert_ids), escalation__isnull=False).update(
         state=PageState.CANCELLED
@@ -105,9 +106,10 @@ def notify_resolved(alert: Alert, *, now: datetime, actor: Any = None) -> None:
         notice(key=key, target=target, told=told, now=now, alert=alert)
 
 
-# --- Claiming ----------------------------------------------------------------------------------------------------
+# --- Claiming -----------------------------------------------------------------------------------------------
 def due_ids(*, now: datetime, limit: int) -> list[int]:
-    """Ids of pages to try, the most urgent first, then the oldest. A claim whose lease ran out is due as well."""
+    """Ids of pages to try, the most urgent first, then the oldest. A claim whose lease ran out is due as
+    well."""
     due = Page.objects.filter(_LIVE, next_try_at__lte=now)
     rank = Case(*(When(urgency=word, then=number) for word, number in RANK.items()), default=9)
     return list(due.order_by(rank, "created_at", "id").values_list("pk", flat=True)[:limit])
@@ -117,8 +119,8 @@ def due_ids(*, now: datetime, limit: int) -> list[int]:
 def claim(page_id: int, *, now: datetime) -> Page | None:
     """Take a page for one try, or None: somebody else has it, or its alert is no longer triggered.
 
-    The alert is read FOR SHARE in a statement of its own: a condition inside the UPDATE would be judged by that
-    statement's snapshot, and an acknowledgement that committed while it waited would be missed.
+    The alert is read FOR SHARE in a statement of its own: a condition inside the UPDATE would be judged by
+    that statement's snapshot, and an acknowledgement that committed while it waited would be missed.
     """
     page = Page.objects.filter(pk=page_id).values("alert_id", "epoch", "escalation_id").first()
     if page is None:
@@ -150,9 +152,10 @@ def cancel_pages_of(page_id: int, *, now: datetime) -> None:
     Page.objects.filter(waiting, pk=page_id).update(state=PageState.CANCELLED)
 
 
-# --- Recording ---------------------------------------------------------------------------------------------------
+# --- Recording ----------------------------------------------------------------------------------------------
 def record_result(page: Page, receipt: Receipt, *, started_at: datetime, now: datetime) -> str:
-    """Keep the receipt and what follows from it; the page's new state, or "late" when the claim was lost meanwhile."""
+    """Keep the receipt and what follows from it; the page's new state, or "late" when the claim was lost
+    meanwhile."""
     state = _record(page, receipt, started_at, now)
     if state == PageState.FAILED and page.escalation_id:
         _hurry(page, now)
@@ -189,8 +192,8 @@ def _record(page: Page, receipt: Receipt, started_at: datetime, now: datetime) -
 
 def _keep_receipt(page: Page, receipt: Receipt, started_at: datetime, now: datetime) -> None:
     Attempt.objects.create(
-        page=page, n=page.attempts, token=page.token, started_at=started_at, ended_at=now, outcome=receipt.outcome,
-        http_status=receipt.http_status, provider_id=receipt.provider_id[:200],
+        page=page, n=page.attempts, token=page.token, started_at=started_at, ended_at=now,
+        outcome=receipt.outcome, http_status=receipt.http_status, provider_id=receipt.provider_id[:200],
         retry_after_s=receipt.retry_after_s, error=receipt.error[:300],
     )  # fmt: skip
 
@@ -212,12 +215,12 @@ def _next_way(page: Page, now: datetime) -> None:
 def _note_on_address(page: Page, receipt: Receipt, step: delivery.Next, now: datetime) -> None:
     """What people see beside the channel or the contact method: last sent, last failed, broken since."""
     if receipt.outcome == delivery.SENT:
-        Channel.objects.filter(pk=page.channel_id).update(last_sent_at=now, broken_since=None)
+        Channel.objects.filter(pk=page.channel_id or 0).update(last_sent_at=now, broken_since=None)
         return
     failed = {"last_failed_at": now, "last_failure": receipt.error[:300]}
-    Channel.objects.filter(pk=page.channel_id).update(**failed)
-    ContactMethod.objects.filter(pk=page.contact_method_id).update(**failed)
-    newly = step.broken and Channel.objects.filter(pk=page.channel_id, broken_since=None).update(
+    Channel.objects.filter(pk=page.channel_id or 0).update(**failed)
+    ContactMethod.objects.filter(pk=page.contact_method_id or 0).update(**failed)
+    newly = step.broken and Channel.objects.filter(pk=page.channel_id or 0, broken_since=None).update(
         broken_since=now
     )
     if newly and page.channel is not None:
@@ -261,12 +264,13 @@ def _tell(page: Page, state: str, receipt: Receipt, now: datetime) -> None:
 
 
 def _hurry(page: Page, now: datetime) -> None:
-    """If everything that the run has made so far failed, its next step is due now: waiting would reach nobody.
+    """If everything that the run has made so far failed, its next step is due now: waiting would reach
+    nobody.
 
     In a transaction of its own, since escalations are locked before pages.
     """
     alive = Page.objects.filter(escalation=page.escalation_id).exclude(state=PageState.FAILED)
     if not alive.exists():
         Escalation.objects.filter(
-            pk=page.escalation_id, state=EscalationState.ACTIVE, next_at__gt=now
+            pk=page.escalation_id or 0, state=EscalationState.ACTIVE, next_at__gt=now
         ).update(next_at=now)

@@ -1,6 +1,7 @@
 """Escalations: frozen when an alert is triggered, walked by the tick, stopped by acknowledgement.
 
-The clock is the column next_at, never a broker's eta: a lost, doubled or late tick costs nothing but its delay.
+The clock is the column next_at, never a broker's eta: a lost, doubled or late tick costs nothing but its
+delay.
 """
 
 from collections import Counter, defaultdict
@@ -34,12 +35,12 @@ from apps.incidents import services as incidents
 BATCH = 500
 
 
-# --- Facts for the plan ------------------------------------------------------------------------------------------
+# --- Facts for the plan -------------------------------------------------------------------------------------
 def policy_facts(policy: EscalationPolicy) -> PolicyFacts:
     """A stored policy, its steps prefetched, as the pure plan wants it; a team is its members now."""
     return PolicyFacts(
-        policy.name, tuple(_step_facts(step) for step in policy.steps.all()), policy.repeat_count, policy.repeat_wait_s,
-        policy.fallback_user_id,
+        policy.name, tuple(_step_facts(step) for step in policy.steps.all()), policy.repeat_count,
+        policy.repeat_wait_s, policy.fallback_user_id,
     )  # fmt: skip
 
 
@@ -97,7 +98,7 @@ def plans_for(policies: list[EscalationPolicy], now: datetime) -> dict[int, Plan
     return {pk: escalation.plan(one, people, now) for pk, one in facts.items()}
 
 
-# --- Starting and stopping ---------------------------------------------------------------------------------------
+# --- Starting and stopping ----------------------------------------------------------------------------------
 @transaction.atomic
 def start_escalation(*, alert: Alert, policy: EscalationPolicy, now: datetime) -> Escalation | None:
     """Freeze the policy's plan for this episode of the alert; None when it began already."""
@@ -120,20 +121,21 @@ def start_escalation(*, alert: Alert, policy: EscalationPolicy, now: datetime) -
     if alert.incident:
         text = f"Escalation began: {policy.name}" + (f". {' '.join(wrong)}" if wrong else "")
         incidents.add_entry(
-            incident=alert.incident, action="escalation.start", text=text, at=now, tone="bad" if wrong else "neutral",
-            data={"escalation": stored.pk},
+            incident=alert.incident, action="escalation.start", text=text, at=now,
+            tone="bad" if wrong else "neutral", data={"escalation": stored.pk},
         )  # fmt: skip
     return stored
 
 
 def stop_escalations(alert_ids: Iterable[int]) -> int:
-    """End the runs of these alerts, whose rows the caller has locked. Pages are cancelled by a later statement."""
+    """End the runs of these alerts, whose rows the caller has locked. Pages are cancelled by a later
+    statement."""
     return Escalation.objects.filter(
         alert_id__in=list(alert_ids), state__in=(EscalationState.ACTIVE, EscalationState.PAUSED)
     ).update(state=EscalationState.STOPPED, version=F("version") + 1)
 
 
-# --- Walking -----------------------------------------------------------------------------------------------------
+# --- Walking ------------------------------------------------------------------------------------------------
 @dataclass
 class Move:
     """What one due run does now: pages to make, then where it stands."""
@@ -146,8 +148,8 @@ class Move:
 
 
 def escalate_due(*, now: datetime, limit: int = 10_000) -> TickReport:
-    """Run every due step once. `now` is the database's clock; the next step waits from now, never from its old time,
-    so that a jump of the clock or a pause runs one step and not a burst."""
+    """Run every due step once. `now` is the database's clock; the next step waits from now, never from its
+    old time, so that a jump of the clock or a pause runs one step and not a burst."""
     done = made = 0
     while done < limit:
         runs, pages = _advance_batch(now=now, size=min(BATCH, limit - done))
@@ -210,7 +212,8 @@ def _pages(
 
 
 def _close(run: Escalation, made: Plan, states: Counter[str], now: datetime) -> Move:
-    """The end of a run: done if a page went out, later if one is still on its way, else the fallback, and red."""
+    """The end of a run: done if a page went out, later if one is still on its way, else the fallback, and
+    red."""
     here = escalation.Stop(run.cycle, run.step, 0, closing=True)
     if states[PageState.SENT] or states[PageState.DELIVERED]:
         return Move(run, [], here, EscalationState.EXHAUSTED, now)
@@ -230,10 +233,10 @@ def _write_moves(moves: list[Move]) -> set[int]:
     ]  # fmt: skip
     with connection.cursor() as cursor:
         cursor.execute(
-            "UPDATE alerts_escalation e SET step = v.step, cycle = v.cycle, next_at = v.next_at, state = v.state, "
-            "reached = e.reached + v.pages, version = e.version + 1 "
-            "FROM unnest(%s::bigint[], %s::int[], %s::int[], %s::int[], %s::timestamptz[], %s::text[], %s::int[]) "
-            "AS v(id, version, step, cycle, next_at, state, pages) "
+            "UPDATE alerts_escalation e SET step = v.step, cycle = v.cycle, next_at = v.next_at, "
+            "state = v.state, reached = e.reached + v.pages, version = e.version + 1 "
+            "FROM unnest(%s::bigint[], %s::int[], %s::int[], %s::int[], %s::timestamptz[], "
+            "%s::text[], %s::int[]) AS v(id, version, step, cycle, next_at, state, pages) "
             "WHERE e.id = v.id AND e.version = v.version AND e.state = 'active' RETURNING e.id",
             [list(column) for column in zip(*rows, strict=True)],
         )
@@ -241,7 +244,8 @@ def _write_moves(moves: list[Move]) -> set[int]:
 
 
 def _tell(moves: list[Move], now: datetime) -> None:
-    """One audit event for the batch, naming each run; one timeline entry per run that belongs to an incident."""
+    """One audit event for the batch, naming each run; one timeline entry per run that belongs to an
+    incident."""
     spoken = [m for m in moves if m.pages or m.state != EscalationState.ACTIVE]
     if not spoken:
         return
@@ -254,8 +258,8 @@ def _tell(moves: list[Move], now: datetime) -> None:
         if move.run.alert.incident is not None:
             tone = "bad" if move.state == EscalationState.UNREACHED else "neutral"
             incidents.add_entry(
-                incident=move.run.alert.incident, action="escalation.step", text=_sentence(move), at=now, tone=tone,
-                data={"escalation": move.run.pk, "round": move.run.cycle, "step": move.run.step},
+                incident=move.run.alert.incident, action="escalation.step", text=_sentence(move), at=now,
+                tone=tone, data={"escalation": move.run.pk, "round": move.run.cycle, "step": move.run.step},
             )  # fmt: skip
 
 

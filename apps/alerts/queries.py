@@ -1,4 +1,5 @@
-"""Reads of the alerts room: who is paged next, what an incident's page and a post-mortem show of paging, figures."""
+"""Reads of the alerts room: who is paged next, what an incident's page and a post-mortem show of paging,
+figures."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from django.urls import reverse
 
 from apps.alerts.models import Alert, AlertState, Escalation, EscalationState, Page, PageState
 from apps.core.panels import Panel, Row
-from apps.incidents.models import Incident, PostMortem
+from apps.incidents.models import Incident
 
 SHOWN = 20
 
@@ -50,7 +51,7 @@ def _whom(run: Escalation) -> str:
     return ", ".join(target.get("label", "") for target in step.get("targets", []))
 
 
-# --- Panels ------------------------------------------------------------------------------------------------------
+# --- Panels -------------------------------------------------------------------------------------------------
 def alerts_panel(incident: Incident) -> Panel:
     """At the side of an incident: its alerts, newest first."""
     alerts = Alert.objects.filter(incident=incident).order_by("-triggered_at")[:SHOWN]
@@ -90,9 +91,8 @@ def _why_nobody(incident: Incident) -> str:
     return "Nobody was paged."
 
 
-def postmortem_panel(postmortem: PostMortem) -> Panel:
+def postmortem_panel(incident: Incident) -> Panel:
     """Facts for a draft: what fired when, and who was paged when."""
-    incident = postmortem.incident
     alerts = Alert.objects.filter(incident=incident).order_by("triggered_at")[:SHOWN]
     rows = [
         Row(a.title, a.severity, _badge(a), _change("alert", a.pk), a.sentence, a.triggered_at)
@@ -115,9 +115,10 @@ def _change(model: str, pk: int) -> str:
     return reverse(f"admin:alerts_{model}_change", args=[pk])
 
 
-# --- Figures -----------------------------------------------------------------------------------------------------
+# --- Figures ------------------------------------------------------------------------------------------------
 def stats(*, now: datetime, days: int = 7) -> dict[str, Any]:
-    """Counts of what is open, by severity too; of the last days: how many, mean seconds to acknowledge, pages."""
+    """Counts of what is open, by severity too; of the last days: how many, mean seconds to acknowledge,
+    pages."""
     since = now - timedelta(days=days)
     open_ = Alert.objects.open().order_by()
     counts = open_.aggregate(

@@ -1,4 +1,5 @@
-"""The condition language of rules, and what one more reading of a measure means. Pure: no database, no clock."""
+"""The condition language of rules, and what one more reading of a measure means. Pure: no database, no
+clock."""
 
 import math
 import operator
@@ -23,7 +24,8 @@ class RuleRefused(ValueError):
 
 @dataclass(frozen=True)
 class Bounds:
-    """The values that a measure can take. `ratio`: a share, for which few events are no evidence in any direction."""
+    """The values that a measure can take. `ratio`: a share, for which few events are no evidence in any
+    direction."""
 
     low: float = 0
     high: float = math.inf
@@ -48,7 +50,8 @@ class Condition:
 
 
 def parse(text: str, *, threshold: float | None, bounds: Mapping[str, Bounds]) -> Condition:
-    """Read `measure op number`; RuleRefused says what is wrong. `threshold` serves where the number is left out.
+    """Read `measure op number`; RuleRefused says what is wrong. `threshold` serves where the number is left
+    out.
 
     Refused as well: two unequal numbers, a condition that can never hold, and one that always does.
     """
@@ -118,7 +121,8 @@ class Memory:
 
 @dataclass(frozen=True)
 class Settled:
-    """A person resolved the last alert at `value`: until `until` the same facts are no news, only worse ones are."""
+    """A person resolved the last alert at `value`: until `until` the same facts are no news, only worse
+    ones are."""
 
     until: datetime
     value: float | None
@@ -134,7 +138,8 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Terms:
-    """The parts of a rule that judging needs. Times are seconds; `resolve_after_s` 0 leaves resolving to people."""
+    """The parts of a rule that judging needs. Times are seconds; `resolve_after_s` 0 leaves resolving to
+    people."""
 
     condition: Condition
     for_s: int = 0

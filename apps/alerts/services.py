@@ -1,7 +1,7 @@
 """What happens to alerts: triggered, acknowledged, resolved; of one alert or of a whole incident.
 
-Acknowledging and resolving stop paging, so they live here and call the incidents room downward. Lock order: alert,
-escalation, page, incident.
+Acknowledging and resolving stop paging, so they live here and call the incidents room downward. Lock order:
+alert, escalation, page, incident.
 """
 
 from collections.abc import Iterable, Mapping
@@ -19,7 +19,6 @@ from apps.audit import services as audit
 from apps.audit.models import Category
 from apps.core.severity import RANK, Severity
 from apps.incidents import services as incidents
-from apps.incidents import states
 from apps.incidents.models import Incident
 from apps.projects.models import Component, Project
 
@@ -57,10 +56,11 @@ class Act:
     actor: Any = None
 
 
-# --- Triggering --------------------------------------------------------------------------------------------------
+# --- Triggering ---------------------------------------------------------------------------------------------
 @transaction.atomic
 def trigger(*, fired: Fired, now: datetime, actor: Any = None) -> Alert:
-    """Open an alert, or count one more on the alert that is open for this key. A rise in severity pages anew."""
+    """Open an alert, or count one more on the alert that is open for this key. A rise in severity pages
+    anew."""
     for _ in range(3):
         held = _locked(Alert.objects.open().filter(dedup_key=fired.key)).first()
         if held is not None:
@@ -73,7 +73,8 @@ def trigger(*, fired: Fired, now: datetime, actor: Any = None) -> Alert:
 
 
 def _locked(alerts: QuerySet[Alert]) -> QuerySet[Alert]:
-    """Rows locked in key order. NO KEY: the foreign keys of pages being made need not wait for us, nor we for them."""
+    """Rows locked in key order. NO KEY: the foreign keys of pages being made need not wait for us, nor we
+    for them."""
     return alerts.order_by("pk").select_for_update(no_key=True)
 
 
@@ -152,7 +153,7 @@ def _repeat(alert: Alert, fired: Fired, now: datetime, actor: Any) -> Alert:
     return alert
 
 
-# --- Acknowledging and resolving one alert -----------------------------------------------------------------------
+# --- Acknowledging and resolving one alert ------------------------------------------------------------------
 @transaction.atomic
 def acknowledge(*, alert: Alert, act: Act, epoch: int | None = None) -> bool:
     """Stop the paging of an alert. True if this changed it; a second time it is a success without change.
@@ -231,11 +232,12 @@ def _stop_paging(alert_ids: list[int], now: datetime) -> None:
     outbox.cancel_pages(alert_ids, now=now)
 
 
-# --- Acknowledging and resolving an incident ---------------------------------------------------------------------
+# --- Acknowledging and resolving an incident ----------------------------------------------------------------
 @transaction.atomic
 def acknowledge_incident(*, incident: Incident, act: Act) -> bool:
-    """Take an incident: all its firing alerts are acknowledged, nobody else is paged. True if anything changed."""
-    held = list(_locked(incident.alerts.filter(state=AlertState.TRIGGERED)))  # type: ignore[attr-defined]
+    """Take an incident: all its firing alerts are acknowledged, nobody else is paged. True if anything
+    changed."""
+    held = list(_locked(incident.alerts.filter(state=AlertState.TRIGGERED)))
     _acknowledge(held, act)
     first = incidents.acknowledge(incident=incident, by=act.by, at=act.at, actor=act.actor, via=act.via)
     if held and not first:
@@ -270,44 +272,7 @@ def acknowledge_incidents(*, incidents_: Iterable[Incident], act: Act, reason: s
     return changed
 
 
-# --- Keeping in step with incidents that people moved by other doors ---------------------------------------------
-@transaction.atomic
-def follow_incidents(*, now: datetime) -> int:
-    """Alerts of an incident that was taken or ended elsewhere follow it; number of alerts that changed."""
-    taken = Alert.objects.filter(state=AlertState.TRIGGERED, incident__state__in=states.INCIDENT_OPEN)
-    taken = taken.filter(incident__acknowledged_at__isnull=False)
-    ended = (
-        Alert.objects.open().filter(incident__isnull=False).exclude(incident__state__in=states.INCIDENT_OPEN)
-    )
-    changed = 0
-    for pk, state in ended.values_list("pk", "incident__state"):
-        act = Act(by=f"incident {state}", at=now, via="incident")
-        changed += resolve(alert=Alert(pk=pk), act=act)
-    for alert in taken.select_related("incident"):
-        incident = alert.incident
-        if incident and incident.acknowledged_at and alert.triggered_at <= incident.acknowledged_at:
-            act = Act(by=incident.acknowledged_by or "incident", at=now, via="incident")
-            changed += acknowledge(alert=alert, act=act)
-    return changed
-
-
-def adopt_incidents(*, policy: EscalationPolicy | None, now: datetime) -> int:
-    """Incidents that people opened by hand get an alert, unless they asked to page nobody."""
-    by_hand = Incident.objects.filter(
-        state="triage", page_nobody=False, acknowledged_at=None, alerts=None, backfilled=False
-    ).select_related("project")
-    found = list(by_hand.prefetch_related("components"))
-    for incident in found:
-        fired = Fired(
-            key=f"incident:{incident.pk}", title=incident.title, severity=incident.severity, project=incident.project,
-            component=next(iter(incident.components.all()), None), policy=policy, incident=incident,
-            sentence=incident.summary or f"Opened by {incident.opened_by or 'hand'}.",
-            first_seen_at=incident.began_at,
-        )  # fmt: skip
-        trigger(fired=fired, now=now)
-    return len(found)
-
-
+# --- In the incident ------------------------------------------------------------------------------------
 def recount(*, incident: Incident | None) -> None:
     """Keep the incident's counter of open alerts."""
     if incident is not None:
@@ -324,6 +289,6 @@ def _entry(
         return
     actor = act.actor if act else None
     incidents.add_entry(
-        incident=alert.incident, action=action, text=text, kind="human" if actor else "machine", at=at, tone=tone,
-        actor=actor, data={"alert": alert.pk, "epoch": alert.epoch},
+        incident=alert.incident, action=action, text=text, kind="human" if actor else "machine", at=at,
+        tone=tone, actor=actor, data={"alert": alert.pk, "epoch": alert.epoch},
     )  # fmt: skip

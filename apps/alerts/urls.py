@@ -14,7 +14,10 @@ urlpatterns = [
         r"^api/reliability/alerts/(?P<pk>[0-9]{1,18})/acknowledge/?$", api.AlertAcknowledge.as_view(),
         name="api_acknowledge",
     ),
-    re_path(r"^api/reliability/alerts/(?P<pk>[0-9]{1,18})/resolve/?$", api.AlertResolve.as_view(), name="api_resolve"),
+    re_path(
+        r"^api/reliability/alerts/(?P<pk>[0-9]{1,18})/resolve/?$", api.AlertResolve.as_view(),
+        name="api_resolve",
+    ),
     path(
         "incidents/<int:pk>/acknowledge/", _protected(views.acknowledge_incident), name="acknowledge_incident"
     ),

@@ -1,4 +1,5 @@
-"""Buttons of the incident's page and of triage that stop paging: they belong here, since incidents cannot call up."""
+"""Buttons of the incident's page and of triage that stop paging: they belong here, since incidents cannot
+call up."""
 
 from collections.abc import Callable
 
@@ -82,7 +83,7 @@ def acknowledge_incidents(request: HttpRequest) -> HttpResponse:
     """Take the ticked ones together, with one reason."""
     act, form = _act(request), TogetherForm(request.POST)
     if not form.is_valid():
-        said = "; ".join(f"{name}: {' '.join(errors)}" for name, errors in form.errors.items())
+        said = "; ".join(f"{name}: {' '.join(map(str, errors))}" for name, errors in form.errors.items())
         messages.error(request, f"Nothing was acknowledged. {said}")
         return _back(request, reverse("admin:index"))
     found, reason = form.cleaned_data["incident"], form.cleaned_data["reason"]

@@ -1,6 +1,7 @@
 """The watch tick: each rule asks its question of every subject, alerts are triggered and resolved.
 
-A fixed number of queries, however many rules and components there are, plus a few for each alert that changes.
+A fixed number of queries, however many rules and components there are, plus a few for each alert that
+changes.
 """
 
 from collections import defaultdict
@@ -10,7 +11,7 @@ from datetime import datetime, timedelta
 import structlog
 from django.db import connection
 
-from apps.alerts import builtin, measures, rules, services
+from apps.alerts import builtin, following, measures, rules, services
 from apps.alerts.measures import PORTAL, Measure
 from apps.alerts.models import Alert, AlertRule, RuleState
 from apps.alerts.rules import Memory, Reading, RuleRefused, Settled, Terms
@@ -62,15 +63,15 @@ def watch(*, now: datetime) -> TickReport:
     """Everything that is decided every few seconds; safe to run twice, late or never."""
     builtin.ensure_builtin_rules()
     asked, fired, resolved, unread = evaluate(now=now)
-    followed = services.follow_incidents(now=now)
-    adopted = services.adopt_incidents(policy=builtin.default_policy(), now=now)
+    followed = following.follow_incidents(now=now)
+    adopted = following.adopt_incidents(policy=builtin.default_policy(), now=now)
     recount_incidents()
     said = f"{asked} rules: {fired} fired, {resolved} resolved"
     more = [(adopted, "opened by hand"), (followed, "followed their incident"), (unread, "rules unreadable")]
     return TickReport("; ".join([said, *(f"{n} {what}" for n, what in more if n)]), rejected=unread)
 
 
-# --- Rules -------------------------------------------------------------------------------------------------------
+# --- Rules --------------------------------------------------------------------------------------------------
 def terms_of(rule: AlertRule) -> Terms:
     """The rule as the pure judge wants it; RuleRefused when its condition cannot be read."""
     threshold = float(rule.threshold) if rule.threshold is not None else None
@@ -176,8 +177,9 @@ def _fired(question: Question, subject: Subject, reading: Reading, key: str, now
         component = component or ensure_component(project=project, name="Authentication")
     began = measures.began_at(measure.per, subject.id, measures.since(rule, now))
     return Fired(
-        key=key, title=f"{rule.name}: {subject}", severity=rule.severity, project=project, component=component,
-        sentence=sentence(question.terms, measure, rule, str(subject), reading), rule=rule, policy=rule.policy,
+        key=key, title=f"{rule.name}: {subject}", severity=rule.severity, project=project,
+        component=component, rule=rule, policy=rule.policy,
+        sentence=sentence(question.terms, measure, rule, str(subject), reading),
         value=reading.value, labels={**rule.tags, "measure": measure.name}, first_seen_at=began,
         opens_incident=rule.opens_incident,
     )  # fmt: skip
@@ -204,7 +206,7 @@ def _remember(memories: list[RuleState]) -> None:
     )  # fmt: skip
 
 
-# --- Subjects ----------------------------------------------------------------------------------------------------
+# --- Subjects -----------------------------------------------------------------------------------------------
 @dataclass
 class Subjects:
     """Components and projects by id, loaded once a tick."""
@@ -263,7 +265,7 @@ class Subjects:
         return Subject("component", pk, component.project, component)
 
 
-# --- Counters ----------------------------------------------------------------------------------------------------
+# --- Counters -----------------------------------------------------------------------------------------------
 def recount_incidents() -> int:
     """Bring Incident.open_alerts in line where a concurrent change or a removal left it behind."""
     with connection.cursor() as cursor:

@@ -2,10 +2,8 @@
 
 import hashlib
 from collections.abc import Mapping
-from datetime import UTC, date, datetime
-from decimal import Decimal
+from datetime import UTC, datetime
 from typing import Any
-from uuid import UUID
 
 import rfc8785
 from django.db import models
@@ -14,39 +12,47 @@ from django.utils import timezone
 from apps.audit.models import AuditEvent, Category, Outcome, Severity
 from apps.core import context
 from apps.core.ids import new_id
-from apps.core.scrub import scrub
+from apps.core.scrub import scrub, scrub_text
+from apps.core.text import storable
 
 _SAFE_INTEGER = 2**53 - 1
+_MAX_DETAILS = 16 * 1024
 REDACTED = "[redacted]"
 
 
 def plain(value: Any) -> Any:
-    """JSON that RFC 8785 can write: big integers, decimals, times and ids as text, the rest as it is."""
+    """JSON that RFC 8785 can write and PostgreSQL can hold: what is neither text, truth value, list, mapping nor a
+    number that every reader takes for the same becomes text. Naive times are read as UTC."""
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, str):
+        return storable(value)
     if isinstance(value, Mapping):
-        return {str(k): plain(v) for k, v in value.items()}
-    if isinstance(value, list | tuple | set | frozenset):
+        return {storable(str(k)): plain(v) for k, v in value.items()}
+    if isinstance(value, set | frozenset):
+        return sorted((plain(v) for v in value), key=str)
+    if isinstance(value, list | tuple):
         return [plain(v) for v in value]
     if isinstance(value, datetime):
-        return value.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-    if isinstance(value, date | Decimal | UUID):
-        return str(value)
-    if isinstance(value, bool) or value is None or isinstance(value, str):
+        return value.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+    if isinstance(value, int | float) and abs(value) <= _SAFE_INTEGER:  # NaN is not
         return value
-    if isinstance(value, int):
-        return value if abs(value) <= _SAFE_INTEGER else str(value)
-    if isinstance(value, float):
-        return value if value == value and abs(value) != float("inf") else str(value)
-    return str(value)
+    return storable(str(value))
 
 
 def _actor(actor: Any) -> dict[str, str]:
-    """Of a given user, else of the request or task at hand."""
-    if actor is not None and getattr(actor, "pk", None) is not None:
-        return {"actor_type": "user", "actor_id": str(actor.pk), "actor_label": actor.get_username()[:150]}
+    """Of the request or task at hand; of the given user where that is somebody else.
+
+    A request made with a token stays the token's, though services are handed its user.
+    """
     held = context.current()
+    given = actor is not None and getattr(actor, "pk", None) is not None
+    by_token = held.actor_type == "api_key" and given and held.actor_label == actor.get_username()
+    if given and not by_token:
+        return {"actor_type": "user", "actor_id": str(actor.pk), "actor_label": actor.get_username()[:150]}
     return {
         "actor_type": held.actor_type,
-        "actor_id": held.actor_id,
+        "actor_id": held.actor_id[:64],
         "actor_label": held.actor_label[:150],
     }
 
@@ -84,18 +90,19 @@ def record(
 ) -> AuditEvent:
     """Add one event. `action` is noun.verb; `resource` a row or (type, id); `changes` {field: [before, after]}.
 
-    Actor, address, request id and agent come from the context in force. Details are scrubbed and cut.
+    Actor, address, request id and agent come from the context in force. Details, changes and reason are scrubbed, and
+    details beyond 16 KiB are cut.
     """
     now = timezone.now()
     held = context.current()
-    facts: dict[str, Any] = {
+    facts = {
         "id": new_id(now),
         "occurred_at": at or now,
         "received_at": now,
-        "category": str(category),
+        "category": category,
         "action": action,
-        "outcome": str(outcome),
-        "severity": str(severity),
+        "outcome": outcome,
+        "severity": severity,
         **_actor(actor),
         **_resource(resource),
         "ip": held.address,
@@ -103,14 +110,32 @@ def record(
         "request_id": held.request_id,
         "correlation_id": held.correlation_id,
         "task_id": held.task_id,
-        "details": scrub(plain(details or {})),
-        "changes": plain(changes or {}),
-        "reason": reason,
+        "details": _cut(scrub(plain(details or {}))),
+        "changes": _scrub_sides(plain(changes or {})),
+        "reason": scrub_text(reason),
         "schema": 1,
     }
-    canonical = rfc8785.dumps(plain({k: v for k, v in facts.items() if v not in ("", None, {})})).decode()
-    facts |= {"canonical": canonical, "event_hash": hashlib.sha256(canonical.encode()).digest()}
-    return AuditEvent.objects.create(**facts)
+    written = plain(facts)
+    canonical = rfc8785.dumps({k: v for k, v in written.items() if v not in ("", None, {})}).decode()
+    times = {name: facts[name] for name in ("id", "occurred_at", "received_at")}
+    digest = hashlib.sha256(canonical.encode()).digest()
+    return AuditEvent.objects.create(**written | times, canonical=canonical, event_hash=digest)
+
+
+def _cut(details: dict[str, Any]) -> dict[str, Any]:
+    """Details beyond 16 KiB: their size and how they begin."""
+    text = rfc8785.dumps(details)
+    if len(text) <= _MAX_DETAILS:
+        return details
+    return {"_cut_bytes": len(text), "begins": text[: _MAX_DETAILS // 2].decode("utf-8", "ignore")}
+
+
+def _scrub_sides(changes: dict[str, Any]) -> dict[str, Any]:
+    """Each side by itself, so that what is removed is still a change from something to something."""
+    return {
+        field: [one for side in sides for one in scrub({field: side}).values()]
+        for field, sides in changes.items()
+    }
 
 
 def log_auth_event(
@@ -157,6 +182,14 @@ def snapshot(instance: models.Model, secret: frozenset[str] = frozenset()) -> di
         hidden = field.name in secret or isinstance(field, models.BinaryField)
         values[field.name] = (REDACTED if value else "") if hidden else plain(value)
     return values
+
+
+def links(instance: models.Model) -> dict[str, list[str]]:
+    """The names of what a row is linked with, by many-to-many field. One query each."""
+    return {
+        field.name: sorted(str(other) for other in getattr(instance, field.name).all())
+        for field in instance._meta.many_to_many
+    }
 
 
 def changed(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, list[Any]]:

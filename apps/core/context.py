@@ -18,7 +18,10 @@ from ipaddress import ip_address
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
+from django.utils.log import log_response
 from ua_parser import parse_device, parse_os
+
+from apps.core.text import storable
 
 _CORRELATION = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _MOBILE_SYSTEMS = {"Android", "iOS", "Windows Phone", "BlackBerry OS", "KaiOS"}
@@ -74,13 +77,13 @@ def device_type(user_agent: str) -> str:
     """mobile, desktop or unknown, by the maintained patterns of ua-parser; never raises."""
     if not user_agent:
         return UNKNOWN
+    device = parse_device(user_agent[:512])
+    if device and device.family == "Spider":  # first: crawlers pose as telephones
+        return UNKNOWN
     system = parse_os(user_agent[:512])
     family = system.family if system else ""
     if family in _MOBILE_SYSTEMS:
         return MOBILE
-    device = parse_device(user_agent[:512])
-    if device and device.family == "Spider":
-        return UNKNOWN
     return DESKTOP if family in _DESKTOP_SYSTEMS else UNKNOWN
 
 
@@ -100,10 +103,10 @@ def client_address(request: HttpRequest) -> str | None:
 
 def of_request(request: HttpRequest) -> RequestContext:
     """The context of a request before anything else has looked at it."""
-    given = request.META.get("HTTP_X_REQUEST_ID", "") or request.META.get("HTTP_X_CORRELATION_ID", "")
-    agent = request.META.get("HTTP_USER_AGENT", "")[:512]
+    given = (request.META.get(name, "") for name in ("HTTP_X_REQUEST_ID", "HTTP_X_CORRELATION_ID"))
+    agent = storable(request.META.get("HTTP_USER_AGENT", "")[:512])
     return RequestContext(
-        correlation_id=given if _CORRELATION.fullmatch(given) else "",
+        correlation_id=next((text for text in given if _CORRELATION.fullmatch(text)), ""),
         actor_type="anonymous",
         actor_label="anonymous",
         method=request.method or "",
@@ -121,9 +124,12 @@ class RequestContextMiddleware:
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         with entered(of_request(request)) as context:
-            request.portal = context  # type: ignore[attr-defined]
             response = self.get_response(request)
             response["X-Request-ID"] = context.request_id
+            if response.status_code >= 500:  # here, since Django would do it when the id is gone
+                log_response(
+                    "%s: %s", response.reason_phrase, request.path, response=response, request=request
+                )
             return response
 
 
@@ -151,7 +157,11 @@ def zone_of(request: HttpRequest) -> zoneinfo.ZoneInfo:
     name = request.session.get("zone") or settings.PORTAL_TIME_ZONE
     try:
         return zoneinfo.ZoneInfo(name)
-    except (zoneinfo.ZoneInfoNotFoundError, ValueError):
+    except (
+        zoneinfo.ZoneInfoNotFoundError,
+        ValueError,
+        OSError,
+    ):  # OSError: a folder of zones, such as Europe
         return zoneinfo.ZoneInfo("UTC")
 
 

@@ -70,7 +70,7 @@ def _too_deep(limit: int) -> JsonRefused:
 def _is_deeper(value: Any, limit: int) -> bool:
     """Whether anything lies below `limit` nested containers; level by level, so without recursion."""
     level = [value]
-    for _ in range(limit + 1):
+    for _ in range(limit):
         level = [child for node in level for child in _children(node)]
         if not level:
             return False

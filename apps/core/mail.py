@@ -31,4 +31,4 @@ def kept(limit: int = 50) -> list[tuple[str, Parsed]]:
     """The newest kept messages as (file name, message)."""
     folder = Path(settings.EMAIL_FILE_PATH)
     files = sorted(folder.glob("*.eml"), reverse=True)[:limit] if folder.is_dir() else []
-    return [(f.name, message_from_bytes(f.read_bytes(), policy=policy.default)) for f in files]  # type: ignore[misc]
+    return [(f.name, message_from_bytes(f.read_bytes(), policy=policy.default)) for f in files]

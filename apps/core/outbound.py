@@ -1,7 +1,8 @@
 """The one guarded way out: channels, checks and monitors reach other machines through here and nowhere else.
 
-The name is resolved once, every address is checked, and the connection goes to the checked address with Host and SNI
-kept: resolving again later would be the DNS-rebinding hole. No redirects, no proxies, a total deadline, a capped answer.
+The name is resolved once, every address is checked, and the connection goes to the checked address with
+Host and SNI kept: resolving again later would be the DNS-rebinding hole. No redirects, no proxies, a total
+deadline, a capped answer.
 """
 
 import http.client
@@ -31,8 +32,8 @@ DENIED = tuple(
     map(ip_network, (
         "0.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "168.63.129.16/32", "192.0.0.0/24",
         "192.88.99.0/24", "198.18.0.0/15", "224.0.0.0/4", "240.0.0.0/4",
-        "::/96", "64:ff9b::/96", "64:ff9b:1::/48", "2001::/32", "2002::/16", "fc00::/7", "fe80::/10", "fec0::/10",
-        "ff00::/8",
+        "::/96", "64:ff9b::/96", "64:ff9b:1::/48", "2001::/32", "2002::/16", "fc00::/7", "fe80::/10",
+        "fec0::/10", "ff00::/8",
     ))
 )  # fmt: skip
 _NAT64 = (IPv6Network("64:ff9b::/96"), IPv6Network("::/96"))
@@ -65,7 +66,8 @@ def request(
     method: str, url: str, *, headers: Mapping[str, str] | None = None, body: bytes = b"",
     timeout_s: float = 10, cap: int = 65_536,
 ) -> Answer:  # fmt: skip
-    """One request within `timeout_s` seconds altogether. OutboundRefused or Unreachable instead of an answer."""
+    """One request within `timeout_s` seconds altogether. OutboundRefused or Unreachable instead of an
+    answer."""
     ends = monotonic() + timeout_s
     parts = checked_url(url)
     host, port = str(parts.hostname), parts.port or (443 if parts.scheme == "https" else 80)
@@ -191,7 +193,8 @@ def _connect(addresses: list[Address], port: int, ends: float) -> socket.socket:
 
 @contextmanager
 def _cut_off(sock: socket.socket, ends: float) -> Iterator[None]:
-    """Socket time-outs count each read anew; a sender that drips bytes would hold us for ever without this."""
+    """Socket time-outs count each read anew; a sender that drips bytes would hold us for ever without
+    this."""
     number = socket.socket(fileno=socket.dup(sock.fileno()))
 
     def cut() -> None:

@@ -4,23 +4,30 @@ Categories come from exception types and SQLSTATE, never from words of a message
 choose the category. Answers of 5xx carry fixed texts only.
 """
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+import re
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from http import HTTPStatus
 
 import structlog
 from django.conf import settings
 from django.core.exceptions import PermissionDenied, RequestDataTooBig, SuspiciousOperation
 from django.core.exceptions import ValidationError as DjangoValidationError
-from django.db import DatabaseError, InterfaceError, OperationalError
+from django.db import DatabaseError, DataError, InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
-from django.shortcuts import render
+from django.template import loader
 from rest_framework import exceptions as api
+from rest_framework.fields import get_error_detail
 from rest_framework.response import Response
 
 from apps.core import context
+from apps.core.text import storable
 
 log = structlog.get_logger("portal.problem")
 CONTENT_TYPE = "application/problem+json"
+_MACHINE_PATHS = re.compile(r"/(api|v2)(/|$)")
 
 
 @dataclass(frozen=True)
@@ -43,12 +50,14 @@ AUTHENTICATION = Kind(
 FORBIDDEN = Kind(403, "permission_denied", "Not allowed", "You may not do this.", "authorization")
 NOT_FOUND = Kind(404, "not_found", "Not found", "There is nothing at this address.", "validation")
 METHOD = Kind(405, "method_not_allowed", "Method not allowed", "Method not allowed.", "validation")
+NOT_ACCEPTABLE = Kind(406, "not_acceptable", "Not acceptable", "Only JSON is written here.", "validation")
 TOO_LARGE = Kind(413, "too_large", "Body too large", "The body is larger than the limit.", "validation")
 CODING = Kind(
     415, "unsupported_media_type", "Not understood", "This content type is not read here.", "validation"
 )
 THROTTLED = Kind(429, "throttled", "Too many requests", "Too many requests; try again later.", "validation")
 UNKNOWN = Kind(500, "error", "An error occurred", "An error occurred")
+NETWORK = Kind(502, "network", "Network error", "Network error, retrying...", "network")
 DATABASE = Kind(
     503,
     "database_connection",
@@ -59,14 +68,23 @@ DATABASE = Kind(
 TIMEOUT = Kind(504, "timeout", "Request timed out", "Request timed out, please try again", "timeout")
 BY_STATUS = {
     k.status: k
-    for k in (VALIDATION, CONFLICT, AUTHENTICATION, FORBIDDEN, NOT_FOUND, METHOD, TOO_LARGE, CODING, THROTTLED,
-              UNKNOWN, DATABASE, TIMEOUT)
+    for k in (VALIDATION, CONFLICT, AUTHENTICATION, FORBIDDEN, NOT_FOUND, METHOD, NOT_ACCEPTABLE, TOO_LARGE, CODING,
+              THROTTLED, UNKNOWN, NETWORK, DATABASE, TIMEOUT)
 }  # fmt: skip
+
+
+def kind_of_status(status: int) -> Kind:
+    """The kind for a status that something else has already chosen."""
+    if status in BY_STATUS:
+        return BY_STATUS[status]
+    base = UNKNOWN if status >= 500 else VALIDATION
+    title = HTTPStatus(status).phrase
+    return Kind(status, title.lower().replace(" ", "_"), title, f"{title}.", base.category)
 
 
 def body(kind: Kind, message: str = "", details: Iterable[Mapping[str, str]] = ()) -> dict[str, object]:
     """The document itself; `details` is always a list of {field, code, message}."""
-    said = message or kind.message
+    said = storable(message or kind.message)
     request_id = context.current().request_id
     return {
         "type": f"{settings.SITE_URL}/problems/{kind.code}",
@@ -88,7 +106,7 @@ def problem(kind: Kind, message: str = "", details: Iterable[Mapping[str, str]] 
 
 def of_field(field: str, code: str, message: str) -> dict[str, str]:
     """One entry of `details`."""
-    return {"field": field, "code": code, "message": message}
+    return {"field": storable(field), "code": code, "message": storable(message)}
 
 
 def kind_of(error: BaseException) -> Kind:
@@ -103,7 +121,9 @@ def kind_of(error: BaseException) -> Kind:
         return NOT_FOUND
     if isinstance(error, DatabaseError | InterfaceError):
         return _kind_of_database(error)
-    return UNKNOWN
+    if isinstance(error, TimeoutError):
+        return TIMEOUT
+    return NETWORK if isinstance(error, ConnectionError) else UNKNOWN
 
 
 def _kind_of_database(error: Exception) -> Kind:
@@ -115,20 +135,34 @@ def _kind_of_database(error: Exception) -> Kind:
         return DATABASE
     if state == "23505":
         return DUPLICATE
-    return VALIDATION if state.startswith(("22", "23")) else UNKNOWN
+    # The driver refuses NUL by itself, so without a state.
+    return VALIDATION if isinstance(error, DataError) or state.startswith(("22", "23")) else UNKNOWN
 
 
 def _flatten(detail: object, path: str = "") -> list[dict[str, str]]:
     """Nested serializer errors as entries whose field is a path such as items[3].name."""
     if isinstance(detail, Mapping):
-        return [e for k, v in detail.items() for e in _flatten(v, f"{path}.{k}" if path else str(k))]
+        return [e for k, v in detail.items() for e in _flatten(v, _below(path, k))]
     if isinstance(detail, list):
         nested = any(isinstance(item, Mapping | list) for item in detail)
         return [
             e for i, item in enumerate(detail) for e in _flatten(item, f"{path}[{i}]" if nested else path)
         ]
-    field = "" if path == "non_field_errors" else path.removesuffix(".non_field_errors")
-    return [of_field(field, str(getattr(detail, "code", "invalid")), str(detail))]
+    return [of_field(_field(path), str(getattr(detail, "code", "invalid")), str(detail))]
+
+
+def _below(path: str, key: object) -> str:
+    """Lists of forms come as mappings from their numbers."""
+    if isinstance(key, int):
+        return f"{path}[{key}]"
+    return f"{path}.{key}" if path else str(key)
+
+
+def _field(path: str) -> str:
+    """Without the names that the two frameworks give to what concerns no single field."""
+    for name in ("non_field_errors", "__all__"):
+        path = "" if path == name else path.removesuffix(f".{name}")
+    return path
 
 
 def _said(details: list[dict[str, str]], fallback: str) -> str:
@@ -140,50 +174,71 @@ def _said(details: list[dict[str, str]], fallback: str) -> str:
 
 
 def _api_kind(error: api.APIException) -> Kind:
-    base = BY_STATUS.get(error.status_code, UNKNOWN)
-    if isinstance(error, api.ValidationError):
-        return VALIDATION
-    code = error.default_code if base.status < 500 else base.code
-    return Kind(error.status_code, code, base.title, base.message, base.category)
+    base = kind_of_status(error.status_code)
+    if isinstance(error, api.ValidationError) or base.status >= 500:
+        return base
+    return replace(base, code=error.default_code)
 
 
 def drf_exception_handler(error: Exception, _: dict[str, object]) -> Response:
     """What the API framework calls for every exception of a view."""
     if isinstance(error, DjangoValidationError):
-        error = api.ValidationError(getattr(error, "message_dict", None) or [str(m) for m in error.messages])
-    headers: dict[str, str] = {}
-    if isinstance(error, api.APIException):
-        kind = _api_kind(error)
-        details = _flatten(error.detail) if kind.status < 500 else []
-        if isinstance(error, api.Throttled | api.NotAuthenticated | api.AuthenticationFailed):
-            details = []
-        said = _said(details, str(error.detail) if kind.status < 500 else kind.message)
-        headers = _headers(error)
-    else:
-        kind, details = kind_of(error), []
-        said = kind.message
-        if kind.status >= 500:
-            log.exception("unexpected error", code=kind.code, exc_info=error)
+        error = api.ValidationError(get_error_detail(error))
+    if not isinstance(error, api.APIException):
+        return _in_api(_logged(error))
+    kind = _api_kind(error)
+    if kind.status >= 500:
+        return _in_api(_logged(error, kind))
+    details = _flatten(error.detail)
+    said = kind.message if isinstance(error, api.NotAuthenticated) else _said(details, kind.message)
+    speaks_of_input = isinstance(error, api.ValidationError | api.ParseError)
+    return _in_api(kind, said, details if speaks_of_input else [], _headers(error))
+
+
+def _in_api(
+    kind: Kind,
+    said: str = "",
+    details: Iterable[Mapping[str, str]] = (),
+    headers: dict[str, str] | None = None,
+) -> Response:
     return Response(body(kind, said, details), kind.status, headers=headers, content_type=CONTENT_TYPE)
+
+
+def _logged(error: BaseException, kind: Kind | None = None) -> Kind:
+    """The kind of what nobody expected, after it was logged: our own refusals come as exceptions that say so.
+
+    What the database refused is a bug even where the answer is 4xx: it should not have got that far.
+    """
+    kind = kind or kind_of(error)
+    if kind.status >= 500 or isinstance(error, DatabaseError):
+        log.error("unexpected error", code=kind.code, exc_info=error)
+    return kind
 
 
 def _headers(error: api.APIException) -> dict[str, str]:
     headers = {}
-    if getattr(error, "auth_header", None):
-        headers["WWW-Authenticate"] = error.auth_header  # type: ignore[attr-defined]
-    if getattr(error, "wait", None):
-        headers["Retry-After"] = str(int(error.wait) + 1)  # type: ignore[attr-defined]
+    if challenge := getattr(error, "auth_header", None):
+        headers["WWW-Authenticate"] = str(challenge)
+    if (wait_s := getattr(error, "wait", None)) is not None:
+        headers["Retry-After"] = str(max(1, wait_s))
     return headers
 
 
 def _wants_html(request: HttpRequest) -> bool:
-    return not request.path.startswith(("/api", "/v2")) and request.accepts("text/html")
+    """Only who asks for HTML by name gets it, and nobody on the paths of machines."""
+    asked = any(str(kind) == "text/html" for kind in request.accepted_types)
+    return asked and not _MACHINE_PATHS.match(request.path)
 
 
-def _answer(request: HttpRequest, kind: Kind) -> HttpResponse:
-    if _wants_html(request):
-        return render(request, f"{kind.status}.html", {"problem": body(kind)}, status=kind.status)
-    return problem(kind)
+def _answer(
+    request: HttpRequest, kind: Kind, message: str = "", details: Iterable[Mapping[str, str]] = ()
+) -> HttpResponse:
+    if not _wants_html(request):
+        return problem(kind, message, details)
+    # A page of an error must not need what just failed: those of 5xx get no request, so no session and no user.
+    given, rest = (None, "500.html") if kind.status >= 500 else (request, "400.html")
+    page = loader.select_template((f"{kind.status}.html", rest))
+    return HttpResponse(page.render({"problem": body(kind, message, details)}, given), status=kind.status)
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
@@ -202,20 +257,50 @@ def page_not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
-    """handler500: a lost database is 503 and says so, all else is 500 and says nothing."""
-    import sys
-
+    """handler500: by the kind of what was raised, so a lost database is 503; the words are fixed ones."""
     error = sys.exc_info()[1]
     kind = kind_of(error) if error else UNKNOWN
-    kind = kind if kind.status >= 500 else UNKNOWN
-    if _wants_html(request):
-        return render(None, "500.html", {"problem": body(kind)}, status=kind.status)  # type: ignore[arg-type]
-    return problem(kind)
+    if kind.status < 500:  # 5xx Django logs itself
+        log.error("unexpected error", code=kind.code, exc_info=error)
+    return _answer(request, kind)
 
 
 def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
     """CSRF_FAILURE_VIEW: names the usual cause, a proxy that hides the address people open."""
     hint = f"The form's token did not match. The portal expects to be opened at {settings.SITE_URL}."
-    if _wants_html(request):
-        return render(request, "403.html", {"problem": body(FORBIDDEN, hint)}, status=403)
-    return problem(FORBIDDEN, hint, [of_field("", "csrf_failed", reason)])
+    return _answer(request, FORBIDDEN, hint, [of_field("", "csrf_failed", reason)])
+
+
+def locked_out(request: HttpRequest, response: HttpResponse, credentials: object) -> HttpResponse:
+    """AXES_LOCKOUT_CALLABLE: the same words for names that exist and names that do not."""
+    wait: timedelta = settings.AXES_COOLOFF_TIME
+    said = f"Too many failed sign-ins. Try again in {int(wait.total_seconds() // 60)} minutes."
+    answer = _answer(request, THROTTLED, said)
+    answer["Retry-After"] = str(int(wait.total_seconds()))
+    return answer
+
+
+class OneErrorBodyMiddleware:
+    """Refusals that decorators and libraries write by themselves (405 without a body) get the one body too."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        # No address of ours holds NUL, and every look-up by one would end in the database's refusal.
+        if "\0" in request.path or "%00" in request.META.get("QUERY_STRING", ""):
+            return _answer(request, VALIDATION, "An address cannot hold NUL.")
+        return _in_one_body(request, self.get_response(request))
+
+
+def _in_one_body(request: HttpRequest, response: HttpResponse) -> HttpResponse:
+    is_json = response.get("Content-Type", "").startswith(("application/json", CONTENT_TYPE))
+    if response.status_code < 400 or response.streaming or is_json:
+        return response
+    if response.content and _wants_html(request):
+        return response
+    answer = _answer(request, kind_of_status(response.status_code))
+    for name in ("Allow", "Retry-After", "WWW-Authenticate"):
+        if name in response:
+            answer[name] = response[name]
+    return answer

@@ -29,7 +29,7 @@ def seal(plain: str, *, place: str) -> bytes:
     return _box().encrypt(orjson.dumps([place, plain])) if plain else b""
 
 
-def unseal(sealed: bytes, *, place: str) -> str:
+def unseal(sealed: bytes | memoryview, *, place: str) -> str:
     """The plain text; SecretUnreadable when keys or place do not fit."""
     if not sealed:
         return ""

@@ -40,7 +40,7 @@ _ASSIGNED_NEEDLES = (
     "passw", "passph", "pwd", "secret", "token", "key", "credential", "authorization", "cookie", "session", "csrf",
     "xsrf",
 )  # fmt: skip
-_QUOTED_AFTER_PASSWORD = r"(password\s{1,3})'[^'\n]{1,1024}'"
+_IN_SQL = r"(password\s{1,3})'[^'\n]{1,1024}'"
 # Only what looks like a token follows: "basic functionality" is prose.
 _SCHEMES = (
     r"\b((?i:bearer|basic|digest|negotiate))\s{1,3}(?=[a-z._~+/=-]{0,64}[A-Z0-9])[A-Za-z0-9._~+/=-]{8,4096}"
@@ -70,7 +70,7 @@ _PROVIDER_NEEDLES = (
 _PRIVATE_KEY = (
     r"-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY[^-]{0,20}-----(?:[^-]|-(?!----END))*+(?:-----END[^-]{0,60}-----)?"
 )
-_EMAIL = r"(?<![\w.%+-])[\w.%+-]{1,256}?(?:@|%40)(?:[\w-]{1,63}\.){1,8}[^\W\d_]{2,24}(?!\w)"
+_EMAIL = r"(?<![\w.%+-])(?<!\w')[\w.%+-][\w.%+'-]{0,255}?(?:@|%40)(?:[\w-]{1,63}\.){1,8}[^\W\d_]{2,24}(?!\w)"
 _INTERNATIONAL = r"(?<![\w+.])(?:\+|00(?=[1-9][0-9]{0,2}[ /(-]))[1-9](?:[ ./()-]{0,2}[0-9]){8,14}(?!\w)"
 _NORTH_AMERICAN = r"(?<![\w.-])(?:\([2-9][0-9]{2}\) ?|[2-9][0-9]{2}[-. ])[0-9]{3}[-. ][0-9]{4}(?![\w-])"
 _DIGIT_RUN = r"(?<![\w.])[0-9](?:[ -]?[0-9]){12,40}(?!\w)"
@@ -98,6 +98,8 @@ def _is_network(digits: str) -> bool:
 def _without_cards(match: re.Match[str]) -> str:
     """Cards among the groups of one run of digits: what stands before and after them stays."""
     groups = re.split("([ -])", match[0])
+    if max(map(len, groups)) < 4:  # cards are written in fours, or four, six and five, or whole
+        return match[0]
     kept: list[str] = []
     at = 0
     while at < len(groups):
@@ -144,7 +146,7 @@ PATTERNS = (
     Pattern("JWT", ("eyj",), re.compile(_JWT, re.ASCII)),
     Pattern("provider key", _PROVIDER_NEEDLES, re.compile(_PROVIDERS, re.ASCII)),
     Pattern("assigned secret", _ASSIGNED_NEEDLES, re.compile(_ASSIGNED, _FLAGS), rf"\1{REMOVED}"),
-    Pattern("password in SQL", ("password",), re.compile(_QUOTED_AFTER_PASSWORD, _FLAGS), rf"\1'{REMOVED}'"),
+    Pattern("password in SQL", ("password",), re.compile(_IN_SQL, _FLAGS), rf"\1'{REMOVED}'"),
     Pattern("e-mail address", ("@", "%40"), re.compile(_EMAIL)),
 )
 

@@ -33,13 +33,13 @@ def _coarse(whole: int) -> str:
         return f"{whole // 86_400:,} d"
     for position, (size, unit) in enumerate(_UNITS):
         if whole >= size:
-            return f"{whole // size} {unit}" + _rest(whole % size, position)
+            return f"{whole // size} {unit}" + ("" if 600 <= whole < 3600 else _rest(whole % size, position))
     return "0 s"
 
 
 def _rest(left: int, position: int) -> str:
-    """The second unit, where it says something: seconds are dropped beyond ten minutes."""
-    if position + 1 >= len(_UNITS) or position == 2:
+    """The second unit, where there is one. Between ten minutes and an hour the caller drops the seconds."""
+    if position + 1 >= len(_UNITS):
         return ""
     size, unit = _UNITS[position + 1]
     return f" {left // size} {unit}" if left >= size else ""
@@ -50,7 +50,8 @@ def ago_words(at: datetime, now: datetime) -> str:
     seconds = (now - at).total_seconds()
     if abs(seconds) < 1:
         return "just now"
-    words = duration_words(int(abs(seconds)))
+    size = int(abs(seconds))
+    words = duration_words(size if size < 60 else size - size % 60)  # minutes suffice for how long ago
     return f"{words} ago" if seconds > 0 else f"in {words}"
 
 

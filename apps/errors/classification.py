@@ -52,8 +52,9 @@ _BY_CODE = {code: kind for kind, codes in _CODES.items() for code in codes.split
 
 _TYPES = {
     VALIDATION: "ValidationError ValidationException ValidatorError RequestValidationError ParseError BadRequest"
-    " ZodError CastError SchemaError DataError NotNullViolation CheckViolation ForeignKeyViolation InvalidArgumentException"
-    " MethodArgumentNotValidException ConstraintViolationException ResponseValidationError SuspiciousOperation",
+    " ZodError CastError SchemaError DataError NotNullViolation CheckViolation ForeignKeyViolation"
+    " InvalidArgumentException MethodArgumentNotValidException ConstraintViolationException ResponseValidationError"
+    " SuspiciousOperation",
     AUTHENTICATION: "AuthenticationError AuthenticationFailed AuthenticationException NotAuthenticated Unauthorized"
     " UnauthorizedError UnauthorizedException UnauthorizedAccessException JsonWebTokenError TokenExpiredError"
     " NotBeforeError ExpiredSignatureError InvalidTokenError InvalidSignatureError DecodeError BadCredentialsException"

@@ -30,6 +30,7 @@ from apps.errors.traces import parse_trace
 
 CLIENT = "client"
 MAX_COMPONENT = 80
+MAX_ERROR_TYPE = 80
 RESOLUTIONS = ("Open", "In Progress", "Resolved")
 _KNOWN = frozenset((
     "timestamp", "component", "errorType", "severity", "message", "stackTrace", "userImpact", "resolution",
@@ -46,7 +47,7 @@ def from_record(record: Any, intake: Intake) -> NewEvent:
     if not message.strip() and not stack.strip():
         raise EventRefused("required", "give a message or a stackTrace", "message")
     exceptions = scrub(parse_trace(stack)) if stack else []
-    sent_type = _text(record, "errorType", MAX_TAG).strip()
+    sent_type = _text(record, "errorType", MAX_TAG)[:MAX_ERROR_TYPE].strip()
     verdict = _verdict(record, exceptions, sent_type)
     severity = _severity(record, verdict, intake)
     route = _text(record, "route", MAX_TAG) or _text(record, "endpoint", MAX_TAG)

@@ -43,7 +43,9 @@ Trace = dict[str, Any]
 
 def parse_trace(text: str) -> list[Trace]:
     """Exceptions as {type, value, stacktrace: {frames}}; empty if the text is no trace that we know."""
-    lines = [line[:MAX_LINE] for line in text.splitlines()[:MAX_LINES]]
+    lines = [line[:MAX_LINE] for line in text.splitlines()]
+    if len(lines) > MAX_LINES:  # an endless recursion: the first and the last lines say what it was
+        lines = lines[: MAX_LINES // 2] + lines[-MAX_LINES // 2 :]
     if any(_PY_HEAD.match(line) for line in lines):
         found = _parse_python(lines)
     elif any(_is_java(line) for line in lines):

@@ -14,8 +14,8 @@ from django.views.decorators.http import require_POST
 
 from apps.audit.admin import AuditedAdmin
 from apps.core.admin import Button, ButtonsMixin, FastListMixin, ReasonForm
+from apps.incidents import corrections, durations, postmortems, queries, services, states
 from apps.incidents import postmortem_admin as _documents  # noqa: F401 - registers the other pages of the room
-from apps.incidents import postmortems, queries, services, states
 from apps.incidents.models import Incident
 
 
@@ -75,7 +75,7 @@ class DescribeForm(forms.ModelForm):  # type: ignore[type-arg]
 class StampForm(ReasonForm):
     """Correcting one of the five stamps."""
 
-    stamp = forms.ChoiceField(choices=[(s, s.removesuffix("_at").capitalize()) for s in services.STAMPS])
+    stamp = forms.ChoiceField(choices=[(s, s.removesuffix("_at").capitalize()) for s in durations.STAMPS])
     at = forms.SplitDateTimeField(widget=admin.widgets.AdminSplitDateTime, label="Time")
     field_order = ("stamp", "at", "reason")
 
@@ -90,11 +90,11 @@ def _mover(step: states.Move) -> Any:
 
 
 def _take_command(incident: Incident, actor: Any) -> None:
-    services.take_command(incident=incident, actor=actor, now=timezone.now())
+    corrections.take_command(incident=incident, actor=actor, now=timezone.now())
 
 
 def _correct(incident: Incident, actor: Any, stamp: str, at: Any, reason: str) -> None:
-    services.correct_stamp(
+    corrections.correct_stamp(
         incident=incident, stamp=stamp, at=at, reason=reason, actor=actor, now=timezone.now()
     )
 
@@ -125,7 +125,7 @@ class IncidentAdmin(ButtonsMixin, FastListMixin, AuditedAdmin):
         now = timezone.now()
         if change:
             changes = {name: form.cleaned_data[name] for name in form.changed_data if name != "seen_version"}
-            services.describe(incident=obj, actor=request.user, now=now, changes=changes)
+            corrections.describe(incident=obj, actor=request.user, now=now, changes=changes)
             return
         given = form.cleaned_data
         opened = services.open_incident(
@@ -137,7 +137,7 @@ class IncidentAdmin(ButtonsMixin, FastListMixin, AuditedAdmin):
     def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
         """Components are part of the story too."""
         if not change or "components" in form.changed_data:
-            services.set_components(
+            corrections.set_components(
                 incident=form.instance, components=form.cleaned_data["components"], actor=request.user,
                 now=timezone.now(),
             )  # fmt: skip

@@ -21,7 +21,7 @@ class TeamAdmin(AuditedAdmin):
     autocomplete_fields = ("members",)
 
 
-class ProjectKeyInline(admin.TabularInline):  # type: ignore[type-arg]
+class ProjectKeyInline(admin.TabularInline):
     """The keys of a project, with the DSN that SDKs are given."""
 
     model = ProjectKey

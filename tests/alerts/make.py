@@ -84,7 +84,8 @@ def make_group(component=None, first_seen=NOW, **facts):
     component = component or make_component()
     facts = {"severity": "Critical", "error_type": "Server Error", "last_seen": first_seen, **facts}
     return ErrorGroup.objects.create(
-        project=component.project, component=component, fingerprint=f"f{next(_numbers)}", title="KeyError: card",
+        project=component.project, component=component, fingerprint=f"f{next(_numbers)}",
+        title="KeyError: card",
         first_seen=first_seen, **facts,
     )  # fmt: skip
 

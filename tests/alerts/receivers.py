@@ -10,7 +10,8 @@ from aiosmtpd.controller import Controller
 
 
 class Receiver:
-    """`answers` are (status, headers, body), used one by one, the last one for ever; a number sleeps so long."""
+    """`answers` are (status, headers, body), used one by one, the last one for ever; a number sleeps so
+    long."""
 
     def __init__(self, *answers):
         self.answers = list(answers) or [(200, {}, b"ok")]

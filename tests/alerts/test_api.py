@@ -42,7 +42,8 @@ def test_active_alerts_are_listed_and_resolved_ones_only_when_asked_for():
     [
         ({"severity": "critical"}, 2), ({"severity": "SEV1"}, 2), ({"severity": "low"}, 0),
         ({"component": "Payments"}, 1), ({"component": "journal"}, 1), ({"project": "shop"}, 1),
-        ({"state": "triggered"}, 2), ({"state": "acknowledged"}, 0), ({"project": "other", "component": "x"}, 0),
+        ({"state": "triggered"}, 2), ({"state": "acknowledged"}, 0),
+        ({"project": "other", "component": "x"}, 0),
     ],
 )  # fmt: skip
 def test_the_list_is_narrowed(query, found):

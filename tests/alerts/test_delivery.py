@@ -20,7 +20,8 @@ def tried(attempts=1, age_s=0, life_s=300, **facts):
 
 @pytest.mark.parametrize(
     ("status", "outcome"),
-    [(200, "sent"), (204, "sent"), (408, "transient"), (425, "transient"), (429, "transient"), (500, "transient"),
+    [(200, "sent"), (204, "sent"), (408, "transient"), (425, "transient"), (429, "transient"),
+     (500, "transient"),
      (503, "transient"), (401, "permanent"), (403, "permanent"), (404, "permanent"), (410, "permanent"),
      (301, "permanent"), (307, "permanent"), (400, "bad_message"), (422, "bad_message")],
 )  # fmt: skip

@@ -91,7 +91,8 @@ def walk(terms, *steps, settled=None):
         (((0, 11), (30, None), (60, 11), (120, 11)), ["", "", "", "fire"]),
         (((0, 11), (60, 11), (70, 0), (100, None), (190, 0), (310, 0)), ["", "fire", "", "", "", "resolve"]),
         (((0, None), (500, None)), ["", ""]),
-        # A tick that comes hours late sees a condition that may have lapsed: it is taken as one run, and fires once.
+        # A tick that comes hours late sees a condition that may have lapsed: it is taken as one run, and
+        # fires once.
         (((0, 11), (7200, 11), (7210, 11)), ["", "fire", "still"]),
     ],
 )  # fmt: skip

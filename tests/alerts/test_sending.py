@@ -1,4 +1,5 @@
-"""From a due step to the receiver, over real sockets: mail, Slack, signed webhook; refusals, retries, failover."""
+"""From a due step to the receiver, over real sockets: mail, Slack, signed webhook; refusals, retries,
+failover."""
 
 import hashlib
 import hmac

@@ -4,7 +4,7 @@ import pytest
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 
-from apps.alerts import builtin, paging, services
+from apps.alerts import builtin, following, paging, services
 from apps.alerts.models import Alert, Escalation, Page
 from apps.alerts.services import Act, StaleEpoch
 from apps.audit.models import AuditEvent
@@ -49,7 +49,8 @@ def test_the_database_itself_refuses_a_second_open_alert_of_a_key():
     alert = make_alert(key="k")
     with pytest.raises(IntegrityError), transaction.atomic():
         Alert.objects.create(
-            dedup_key="k", project=alert.project, title="x", severity="error", first_seen_at=NOW, triggered_at=NOW,
+            dedup_key="k", project=alert.project, title="x", severity="error", first_seen_at=NOW,
+            triggered_at=NOW,
             last_seen_at=NOW,
         )  # fmt: skip
 
@@ -163,8 +164,8 @@ def test_an_incident_opened_by_hand_pages_unless_it_should_page_nobody():
         incidents.open_incident(
             title=title, project=make_project(), severity="error", began_at=NOW, page_nobody=nobody, now=NOW
         )
-    assert services.adopt_incidents(policy=policy, now=at(10)) == 1
-    assert services.adopt_incidents(policy=policy, now=at(20)) == 0
+    assert following.adopt_incidents(policy=policy, now=at(10)) == 1
+    assert following.adopt_incidents(policy=policy, now=at(20)) == 0
     alert = Alert.objects.get()
     assert alert.title == "Loud" and Escalation.objects.get().alert == alert
     assert Incident.objects.count() == 2
@@ -174,10 +175,16 @@ def test_alerts_follow_an_incident_that_was_declined_or_taken_by_another_door():
     policy = make_policy((0, make_user()))
     declined = make_alert(policy)
     taken = make_alert(policy, component=make_component("Journal"))
-    incidents.move(incident=declined.incident, verb="decline", actor=make_user(), reason="noise", now=at(5))
+    incidents.move(
+        incident=declined.incident,
+        verb="decline",
+        actor=make_user("bob", is_superuser=True),
+        reason="noise",
+        now=at(5),
+    )
     incidents.acknowledge(incident=taken.incident, by="bob", at=at(5))
-    assert services.follow_incidents(now=at(10)) == 2
-    assert services.follow_incidents(now=at(20)) == 0
+    assert following.follow_incidents(now=at(10)) == 2
+    assert following.follow_incidents(now=at(20)) == 0
     declined.refresh_from_db()
     taken.refresh_from_db()
     assert (declined.state, taken.state, taken.acked_by) == ("resolved", "acknowledged", "bob")
@@ -190,7 +197,7 @@ def test_an_alert_that_joined_after_the_incident_was_taken_still_pages():
     services.acknowledge_incident(incident=alert.incident, act=act(seconds=5))
     later = make_alert(policy, now=at(60))
     assert later.incident == alert.incident
-    assert services.follow_incidents(now=at(70)) == 0
+    assert following.follow_incidents(now=at(70)) == 0
     paging.escalate_due(now=at(70))
     assert Page.objects.get(alert=later).state == "pending"
 

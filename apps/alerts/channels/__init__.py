@@ -16,7 +16,8 @@ class Receipt:
 
 
 class Sender(Protocol):
-    """A kind of channel. `personal`: a person can be reached by it; `wants`: what its address and secret must be."""
+    """A kind of channel. `personal`: a person can be reached by it; `wants`: what its address and secret
+    must be."""
 
     kind: str
     label: str
@@ -25,7 +26,8 @@ class Sender(Protocol):
     secret_is: str
 
     def send(self, page: Any, secret: str) -> Receipt:
-        """Send one page now, within the channel's own time limit; never raises for what a provider may answer.
+        """Send one page now, within the channel's own time limit; never raises for what a provider may
+        answer.
 
         Runs on a thread of its own: it must not touch the database.
         """

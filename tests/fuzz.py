@@ -1,0 +1,19 @@
+"""How hard property tests try: 1,000 inputs in `make test`, 100,000 under PORTAL_CI=1. No input is timed."""
+
+import os
+
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+
+MOST = 100_000 if os.environ.get("PORTAL_CI") == "1" else 1_000
+thorough = settings(max_examples=MOST, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+fewer = settings(thorough, max_examples=MOST // 5)
+
+# What the decoder can give: whole numbers of 64 bits, and floats.
+numbers = st.integers(-(2**63), 2**64 - 1) | st.floats(allow_nan=False, allow_infinity=False)
+texts = st.text(max_size=40)
+json_values = st.recursive(
+    st.none() | st.booleans() | numbers | texts,
+    lambda inner: st.lists(inner, max_size=5) | st.dictionaries(texts, inner, max_size=5),
+    max_leaves=20,
+)

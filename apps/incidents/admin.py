@@ -83,7 +83,7 @@ class DescribeForm(forms.ModelForm):  # type: ignore[type-arg]
     def clean(self) -> dict[str, Any]:
         """Refuse what the services would refuse, while what was typed is still in the form."""
         cleaned = super().clean() or {}
-        stored = Incident.objects.get(pk=self.instance.pk)
+        stored = services.locked(self.instance)  # until the admin's transaction has saved
         services.refuse_stale(stored, cleaned.get("seen_version"))
         if "severity" in cleaned:
             corrections.refuse_rating(incident=stored, severity=cleaned["severity"], actor=self.person)
@@ -124,6 +124,10 @@ def _correct(incident: Incident, actor: Any, stamp: str, at: Any, reason: str) -
     corrections.correct_stamp(
         incident=incident, stamp=stamp, at=at, reason=reason, actor=actor, now=timezone.now()
     )
+
+
+def _never(_: Incident) -> bool:
+    return False
 
 
 def _button(step: states.Move, severity: str) -> Button:
@@ -195,12 +199,13 @@ class IncidentAdmin(ButtonsMixin, FastListMixin, AuditedAdmin):
         opened = services.open_incident(
             title=given["title"], project=given["project"], severity=given["severity"], summary=given["summary"],
             began_at=min(given["began_at"], now), page_nobody=given["page_nobody"], actor=request.user, now=now,
+            components=given["components"],
         )  # fmt: skip
         obj.__dict__.update(opened.__dict__)
 
     def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
         """Components are part of the story too."""
-        if not change or "components" in form.changed_data:
+        if change and "components" in form.changed_data:
             corrections.set_components(
                 incident=form.instance, components=form.cleaned_data["components"], actor=request.user,
                 now=timezone.now(),
@@ -214,17 +219,22 @@ class IncidentAdmin(ButtonsMixin, FastListMixin, AuditedAdmin):
 
     def get_buttons(self, obj: Any) -> tuple[Button, ...]:
         """The legal moves, the likely one first. Acknowledging takes an incident out of triage and stops the paging,
-        resolving stops it too: both verbs are the alerts room's, and the page posts them there."""
+        resolving stops it too: both verbs are the alerts room's, and the page posts them there.
+
+        Moves that are not legal now stay known, since a press may come from a page that is older than the last move.
+        """
         steps = states.moves_from(states.INCIDENT_MOVES, obj.state)
         moves = [_button(s, obj.severity) for s in steps if (s.source, s.verb) != ("triage", "investigate")]
         likely = next((i for i, b in enumerate(moves) if b.tone == "plain" and b.form is None), None)
         if likely is not None:
             moves.insert(0, replace(moves.pop(likely), tone="primary"))
+        gone = {s.verb: s for s in states.INCIDENT_MOVES if s.verb not in {b.name for b in moves}}
+        unseen = [replace(_button(s, obj.severity), form=None, offered=_never) for s in gone.values()]
         extra = (
             Button("command", "Take command", WORK, _take_command, lambda i: i.is_open),
             Button("stamp", "Correct a stamp", LEAD, _correct, form=StampForm),
         )
-        return (*moves, *extra)
+        return (*moves, *extra, *unseen)
 
     def get_urls(self) -> list[Any]:
         """Two more verbs of the page: a note, and the post-mortem's draft."""

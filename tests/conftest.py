@@ -3,7 +3,9 @@
 import contextlib
 import os
 
+import hypothesis
 import pytest
+from django.conf import settings
 
 from apps.core import embedded
 from tests.environment import DATA
@@ -13,6 +15,10 @@ CI = os.environ.get("PORTAL_CI") == "1"
 
 def pytest_configure(config):
     """Servers start with the first process of a run and end with it; workers of a parallel run join."""
+    # A slow moment of the machine is no failure, and hashing a password slowly on purpose proves nothing here.
+    hypothesis.settings.register_profile("house", deadline=None)
+    hypothesis.settings.load_profile("house")
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
     servers = contextlib.ExitStack()
     servers.enter_context(embedded.running(DATA, title="tests"))
     config.add_cleanup(servers.close)

@@ -5,12 +5,12 @@ from datetime import timedelta
 from typing import Any
 
 from django.contrib import admin
+from django.contrib.admin.utils import unquote
 from django.contrib.admin.views.main import ChangeList
 from django.core.exceptions import ValidationError
 from django.db.models import Count, Max, Q, QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
-from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from apps.alerts import channel_services, escalation, paging, services
@@ -29,11 +29,7 @@ from apps.alerts.models import (
 from apps.alerts.services import Act
 from apps.audit.admin import AuditedAdmin
 from apps.core.admin import Button, ButtonsMixin, FastListMixin, ReadOnlyMixin
-
-
-def badge(state: str, words: str = "") -> SafeString:
-    """A state as the portal's style sheet draws it."""
-    return format_html('<span class="badge {}">{}</span>', state, words or state)
+from apps.core.templatetags.portal import badge
 
 
 @admin.register(AlertRule)
@@ -67,13 +63,13 @@ class AlertRuleAdmin(AuditedAdmin):
     def firing(self, rule: Any) -> SafeString:
         """Firing, quiet or off."""
         if not rule.enabled:
-            return badge("muted", "off")
-        return badge("firing", f"firing ({rule.open_alerts})") if rule.open_alerts else badge("ok", "quiet")
+            return badge("disabled", "Off")
+        return badge("firing", f"Firing ({rule.open_alerts})") if rule.open_alerts else badge("ok", "Quiet")
 
     @admin.display(description="pages")
     def pages(self, rule: AlertRule) -> SafeString | str:
         """By which policy."""
-        return str(rule.policy) if rule.policy else badge("critical", "pages nobody")
+        return str(rule.policy) if rule.policy else badge("critical", "Pages nobody")
 
 
 class StepInline(admin.StackedInline):
@@ -105,9 +101,8 @@ class EscalationPolicyAdmin(AuditedAdmin):
     search_fields = ("name",)
     autocomplete_fields = ("fallback_user",)
     fields = (
-        "name", "description", "fallback_user", "repeat_count", "repeat_wait_s", "is_default", "preview",
+        "name", "description", "fallback_user", "repeat_count", "repeat_wait_s", "is_default",
     )  # fmt: skip
-    readonly_fields = ("preview",)
     inlines = (StepInline,)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[EscalationPolicy]:
@@ -127,25 +122,34 @@ class EscalationPolicyAdmin(AuditedAdmin):
     def wrong(self, policy: Any) -> SafeString:
         """Whether somebody in it cannot be reached."""
         problems = [line for line in escalation.preview(policy.made) if line.problem]
-        return badge("critical", f"{len(problems)} wrong") if problems else badge("ok", "reachable")
+        return badge("critical", f"{len(problems)} wrong") if problems else badge("ok", "Reachable")
 
-    @admin.display(description="If it fired now")
-    def preview(self, policy: EscalationPolicy) -> SafeString | str:
-        """Who would be paged when, and how; in red what would not work."""
-        if policy.pk is None:
-            return "Shown once it is saved."
-        lines = escalation.preview(paging.plan_for(policy, timezone.now()))
-        rows = format_html_join(
-            "", "<tr class='{}'><td>{}</td><td>{}</td><td>{}</td></tr>", map(_preview_row, lines)
-        )
-        return format_html("<table class='preview'><tbody>{}</tbody></table>", rows)
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
+    ) -> HttpResponse:
+        """With whom it would page if it fired now, and in red what would not work."""
+        policy = self.get_object(request, unquote(object_id))
+        shown = preview_context(policy) if policy else {}
+        return super().change_view(request, object_id, form_url, {**(extra_context or {}), **shown})
 
 
-def _preview_row(line: escalation.Line) -> tuple[str, str, str, str]:
-    if line.problem:
-        return "critical", "", line.label, "is not paged"
-    again = f" (round {line.round})" if line.round > 1 else ""
-    return "", f"+{_minutes(line.at_s)}{again}", line.label, f"{line.kind} {line.address}"
+def preview_context(policy: EscalationPolicy) -> dict[str, Any]:
+    """`preview` rows and `preview_warnings` for the policy's page, by the engine's own walk."""
+    lines = list(escalation.preview(paging.plan_for(policy, timezone.now())))
+    return {
+        "preview": [_preview_row(line) for line in lines if not line.problem],
+        "preview_warnings": [line.label for line in lines if line.problem],
+    }
+
+
+def _preview_row(line: escalation.Line) -> dict[str, str]:
+    again = f", round {line.round}" if line.round > 1 else ""
+    return {
+        "after": f"+{_minutes(line.at_s)}{again}",
+        "who": line.label,
+        "by": line.kind,
+        "address": line.address,
+    }
 
 
 def _minutes(seconds: int) -> str:
@@ -190,10 +194,10 @@ class ChannelAdmin(ButtonsMixin, AuditedAdmin):
     def state(self, channel: Channel) -> SafeString:
         """Works, was refused for good, or is off."""
         if not channel.enabled:
-            return badge("muted", "off")
+            return badge("disabled", "Off")
         if channel.broken_since:
-            return badge("critical", "refused for good")
-        return badge("ok", "works") if channel.last_sent_at else badge("nodata", "never used")
+            return badge("critical", "Refused for good")
+        return badge("ok", "Works") if channel.last_sent_at else badge("nodata", "Never used")
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
         """The secret's place is the row's key, so it is sealed after the row exists."""

@@ -18,12 +18,11 @@ from apps.core.severity import Severity, severity_of
 from apps.projects.authentication import scope
 
 
-class Conflict(exceptions.APIException):
-    """409: somebody, or the alert itself, was faster."""
+class Conflict(exceptions.ValidationError):
+    """409: the alert itself was faster. It speaks of a field of the input, so the field is named."""
 
     status_code = 409
     default_code = "conflict"
-    default_detail = "Somebody else changed this first."
 
 
 class AlertSerializer(serializers.ModelSerializer):

@@ -13,6 +13,7 @@ from apps.audit import services as audit
 from apps.audit.models import Category
 from apps.core.severity import Severity
 
+# New groups look back further than the rest: a group is as old as its first event, and events come late.
 RULES: dict[str, dict[str, Any]] = {
     "database-connections": {
         "name": "Database connection failures",
@@ -41,12 +42,12 @@ RULES: dict[str, dict[str, Any]] = {
     },
     "new-critical-group": {
         "name": "New Critical error group",
-        "description": "A Critical failure that was never seen before.",
+        "description": "A Critical failure that was never seen before.", "window_s": 900,
         "condition": "newGroups >= 1", "record_severity": "Critical", "severity": Severity.CRITICAL,
     },
     "new-major-group": {
         "name": "New Major error group",
-        "description": "A Major failure that was never seen before.",
+        "description": "A Major failure that was never seen before.", "window_s": 900,
         "condition": "newGroups >= 1", "record_severity": "Major", "severity": Severity.ERROR,
     },
     "regressed-group": {
@@ -74,7 +75,7 @@ def ensure_builtin_rules(*, actor: Any = None) -> list[AlertRule]:
     AlertRule.objects.bulk_create(made, ignore_conflicts=True)
     for rule in made:
         audit.record(
-            "alertrule.create",
+            "alert_rule.create",
             resource=("alerts.AlertRule", rule.code),
             category=Category.CONFIG,
             actor=actor,
@@ -97,5 +98,5 @@ def _first_policy(actor: Any) -> EscalationPolicy | None:
         EscalationStep.objects.create(policy=policy, order=order, wait_before_s=wait_s).users.add(admin)
     # Rules that were made before anybody existed; rules that somebody emptied since do not come back to it.
     AlertRule.objects.exclude(code="").filter(policy=None).update(policy=policy)
-    audit.record("escalationpolicy.create", resource=policy, category=Category.CONFIG, actor=actor)
+    audit.record("escalation_policy.create", resource=policy, category=Category.CONFIG, actor=actor)
     return policy

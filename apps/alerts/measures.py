@@ -110,7 +110,7 @@ def _groups(time_field: str, only: Q) -> Callable[[list[Ask]], list[Mapping[int,
     def answer(asks: list[Ask]) -> list[Mapping[int, float]]:
         counts = _conditional(asks, time_field, "severity", lambda wanted: Count("pk", filter=wanted))
         recent = Q(**{f"{time_field}__gte": min(one.since for one in asks)})
-        rows = ErrorGroup.objects.filter(only, recent, backfilled=False).order_by()
+        rows = ErrorGroup.objects.filter(only, recent, backfilled=False).exclude(status="ignored").order_by()
         return _columns(rows.values("component_id").annotate(**counts), "component_id", asks)
 
     return answer

@@ -46,13 +46,9 @@ def sign_in_failed(credentials: dict[str, Any], **_: Any) -> None:
 
 @receiver(user_locked_out)
 def locked_out(username: str | None = None, **_: Any) -> None:
-    """security.lockout: the lock-out rule of alerts finds it here on its next tick."""
-    name, address = username or "", context.current().address
+    """security.lockout: the lock-out rule of alerts finds it here on its next tick, with the address in `ip`."""
     services.log_security_event(
-        action="security.lockout",
-        resource=("user", name),
-        outcome=Outcome.DENIED,
-        details={"address": address or ""},
+        action="security.lockout", resource=("user", username or ""), outcome=Outcome.DENIED
     )
 
 

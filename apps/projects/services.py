@@ -1,13 +1,14 @@
 """Writes of the projects room."""
 
 import hashlib
+import re
 import secrets
 from datetime import datetime
 from typing import Any
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
-from django.db import transaction
+from django.db import IntegrityError, transaction
 from django.utils import timezone
 from django.utils.text import slugify
 
@@ -20,7 +21,7 @@ TOKEN_PREFIX = "rp_"  # noqa: S105 - the visible start of a token, not a token
 
 def free_slug(name: str, taken: Any) -> str:
     """A slug for `name` that no row of the query set `taken` has."""
-    base = slugify(name)[:50] or "unnamed"
+    base = re.sub(r"[-_]+", "-", slugify(name))[:50].strip("-") or "unnamed"
     used = set(taken.filter(slug__startswith=base).values_list("slug", flat=True))
     return next(s for s in (base, *(f"{base}-{n}" for n in range(2, len(used) + 3))) if s not in used)
 
@@ -54,14 +55,20 @@ def create_key(
 @transaction.atomic
 def ensure_component(*, project: Project, name: str, actor: Any = None) -> Component:
     """The component of that name, made when a sender names it first. Two drains may ask at once: one row results."""
-    name = name.strip()[:80] or "API Services"
-    found = Component.objects.filter(project=project, name=name).first()
-    if found:
-        return found
-    slug = free_slug(name, Component.objects.filter(project=project))
-    Component.objects.bulk_create([Component(project=project, name=name, slug=slug)], ignore_conflicts=True)
-    component = Component.objects.get(project=project, name=name)
-    audit.record("component.create", resource=component, category=Category.CONFIG, actor=actor)
+    name = name.strip()[:80].strip() or "API Services"
+    here = Component.objects.filter(project=project)
+
+    slug: dict[str, Any] = {"slug": lambda: free_slug(name, here)}
+
+    def get_or_create() -> tuple[Component, bool]:
+        return here.get_or_create(project=project, name=name, defaults=slug)
+
+    try:
+        component, made = get_or_create()
+    except IntegrityError:  # another name took the slug in the same moment; now it is seen
+        component, made = get_or_create()
+    if made:
+        audit.record("component.create", resource=component, category=Category.CONFIG, actor=actor)
     return component
 
 
@@ -85,7 +92,7 @@ def create_token(
     if unknown:
         raise ValidationError({"scopes": f"Unknown: {', '.join(unknown)}. Known: {', '.join(SCOPES)}."})
     secret = TOKEN_PREFIX + secrets.token_urlsafe(32)
-    token = ApiToken.objects.create(
+    token = ApiToken(
         user=user,
         name=name,
         prefix=secret[:10],
@@ -93,6 +100,8 @@ def create_token(
         scopes=scopes,
         expires_at=expires_at,
     )
+    token.full_clean()
+    token.save()
     audit.record(
         "api_token.create",
         resource=token,
@@ -108,6 +117,13 @@ def revoke_token(*, token: ApiToken, actor: Any = None) -> None:
     """End a token at once; a second call changes nothing."""
     if ApiToken.objects.filter(pk=token.pk, revoked_at=None).update(revoked_at=timezone.now()):
         audit.record("api_token.revoke", resource=token, category=Category.SECURITY, actor=actor)
+
+
+def refusal(error: ValidationError) -> str:
+    """A refusal in one line for the command line, each message behind the name of its field."""
+    if not hasattr(error, "error_dict"):
+        return "; ".join(error.messages)
+    return "; ".join(f"{field}: {' '.join(said)}" for field, said in error.message_dict.items())
 
 
 def token_digest(secret: str) -> bytes:

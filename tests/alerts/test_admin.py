@@ -1,13 +1,14 @@
 """Alerts in the admin: forms that refuse, secrets that stay in, buttons that stop paging."""
 
 import pytest
+from django.apps import apps
 from django.contrib.auth.models import Group
 from django.urls import reverse
 
-from apps.alerts import builtin, channel_services, escalation, outbox, paging, watch
-from apps.alerts.admin import EscalationPolicyAdmin
+from apps.alerts import builtin, channel_services, escalation, outbox, paging, sending, watch
+from apps.alerts.admin import preview_context
 from apps.alerts.forms import ChannelForm, ContactMethodForm, RuleForm, StepForm
-from apps.alerts.models import Alert, AlertRule, Attempt, Channel, EscalationPolicy, Page
+from apps.alerts.models import Alert, AlertRule, Attempt, Channel, ContactMethod, Escalation, Page
 from apps.audit.models import AuditEvent
 from apps.core import panels
 from apps.incidents.models import Incident
@@ -18,6 +19,7 @@ from tests.alerts.make import (
     make_component,
     make_errors,
     make_policy,
+    make_rule,
     make_user,
 )
 from tests.alerts.receivers import Receiver
@@ -74,7 +76,7 @@ def test_a_rule_is_made_in_the_admin_and_audited(as_admin):
     answer = as_admin.post(reverse("admin:alerts_alertrule_add"), RULE)
     assert answer.status_code == 302, answer.context["errors"]
     assert AlertRule.objects.get(name="Mine").condition == "errorCount > 5"
-    assert AuditEvent.objects.filter(action="alertrule.create").exists()
+    assert AuditEvent.objects.filter(action="alert_rule.create").exists()
 
 
 @pytest.mark.parametrize(
@@ -175,26 +177,46 @@ def test_the_list_of_rules_says_what_it_saw_and_that_it_pages_nobody(as_admin):
     make_errors(7)
     watch.watch(now=NOW)
     text = as_admin.get(reverse("admin:alerts_alertrule_changelist"), {"q": "Mine"}).content.decode()
-    assert "firing (1)" in text and ">7<" in text and rule.policy is None and "pages nobody" in text
+    assert "Firing (1)" in text and ">7<" in text and rule.policy is None and "Pages nobody" in text
 
 
 def test_the_preview_is_the_plan_that_the_engine_runs():
     gone = make_user("bob", is_active=False)
     policy = make_policy((0, make_user()), (300, gone), (60, make_channel("slack", "", "https://x.org")))
-    html = str(EscalationPolicyAdmin(EscalationPolicy, None).preview(policy))
-    assert "+0 min" in html and "Alice" in html and "alice@example.org" in html and "+1 min" in html
-    assert "Bob is no longer active" in html and "class='critical'" in html
+    shown = preview_context(policy)
+    assert [(row["after"], row["who"], row["by"]) for row in shown["preview"]][:2] == [
+        ("+0 min", "Alice", "email"), ("+1 min", policy.steps.last().channel.name, "slack"),
+    ]  # fmt: skip
+    assert shown["preview_warnings"] == ["Step 2: Bob is no longer active."]
     make_alert(policy)
-    from apps.alerts.models import Escalation
-
     frozen = escalation.plan_of(Escalation.objects.get().plan)
     shown = paging.plan_for(policy, NOW)
     assert list(escalation.preview(frozen)) == list(escalation.preview(shown))
 
 
-def test_markup_in_a_persons_name_stays_text_in_the_preview():
-    policy = make_policy((0, make_user("mallory", first_name="<script>x</script>")))
-    assert "<script>" not in str(EscalationPolicyAdmin(EscalationPolicy, None).preview(policy))
+def test_markup_in_a_persons_name_stays_text_in_the_preview(as_admin):
+    policy = make_policy((0, make_user("mallory", first_name="<script>x()</script>")))
+    page = as_admin.get(reverse("admin:alerts_escalationpolicy_change", args=[policy.pk]))
+    assert b"&lt;script&gt;x()" in page.content and b"<script>x()" not in page.content
+
+
+@pytest.mark.parametrize("model", LISTS)
+def test_each_page_of_a_row_is_drawn(as_admin, model):
+    alert = make_alert(make_policy((0, make_user()), (0, make_channel())), rule=make_rule())
+    ContactMethod.objects.create(user=make_user(), address="alice@example.org")
+    paging.escalate_due(now=NOW)
+    sending.deliver_due(now=NOW)
+    row = apps.get_model("alerts", model).objects.first()
+    assert as_admin.get(reverse(f"admin:alerts_{model}_change", args=[row.pk])).status_code == 200
+    assert alert.state == "triggered"
+
+
+def test_verbs_are_offered_only_where_they_fit(as_admin):
+    alert = make_alert()
+    url = reverse("admin:alerts_alert_change", args=[alert.pk])
+    assert [b.name for b in as_admin.get(url).context["buttons"]] == ["acknowledge", "resolve"]
+    Alert.objects.update(state="resolved")
+    assert as_admin.get(url).context["buttons"] == []
 
 
 @pytest.mark.parametrize(("verb", "state"), [("acknowledge", "acknowledged"), ("resolve", "resolved")])
@@ -213,7 +235,9 @@ def test_an_incidents_button_stops_the_paging_and_goes_back_safely(client, verb)
     url = reverse(f"alerts:{verb}_incident", args=[alert.incident_id])
     assert client.post(url).url.startswith("/admin/login/")
     assert signed_in(client, "Viewer", "mallory").post(url).status_code == 403
-    signed_in(client, "Responder")
+    signed_in(
+        client, "Commander"
+    )  # a responder acknowledges, and does not resolve the two highest severities
     assert client.get(url).status_code == 405
     assert client.post(url, {"next": "/admin/"}).url == "/admin/"
     away = client.post(url, {"next": "https://evil.example/"}).url

@@ -10,6 +10,9 @@ from apps.alerts.services import Act, resolve, resolve_incident
 from apps.audit import services as audit
 from apps.core.ticks import database_now
 from apps.errors.models import ErrorMinute, GroupUser
+from apps.errors.new_event import Intake
+from apps.errors.records import from_record
+from apps.errors.storing import store_batch
 from apps.incidents.models import Incident
 from tests.alerts.make import (
     NOW,
@@ -193,6 +196,35 @@ def test_each_builtin_rule_fires_from_its_facts_and_pages(code, settings):
     alert = Alert.objects.get()
     assert alert.rule.code == code and alert.incident.state == "triage"
     assert Escalation.objects.get(alert=alert).state == "active"
+
+
+REPORTED = {
+    "database-connections": [("Journal", "Database Connection Error", "Major", "/journal")],
+    "authentication-down": [("Authentication", "Server Error", "Major", "/login")] * 5,
+    "payment-failures": [("Payments", "Server Error", "Critical", "/pay")],
+    "cascade": [("API Services", "Server Error", "Minor", f"/{name}") for name in "abc"],
+    "new-critical-group": [("Journal", "Server Error", "Critical", "/journal")],
+    "new-major-group": [("Journal", "Server Error", "Major", "/journal")],
+}
+
+
+@pytest.mark.parametrize("code", REPORTED)
+def test_a_builtin_rule_fires_from_records_as_they_are_really_stored(code):
+    project = make_project()
+    store_batch(events=[
+        from_record(
+            {"component": component, "errorType": kind, "severity": severity, "message": "it broke", "route": route},
+            Intake(project_id=project.pk, received_at=NOW, hash_key=b"k", event_id=f"{n:032x}", source="server"),
+        )
+        for n, (component, kind, severity, route) in enumerate(REPORTED[code])
+    ])  # fmt: skip
+    watch.watch(now=at(5))
+    assert code in set(Alert.objects.values_list("rule__code", flat=True))
+
+
+def test_an_ignored_group_is_no_news():
+    make_group(status="ignored", regressed_at=NOW)
+    assert asked("newGroups >= 1") == asked("regressedGroups >= 1") == {}
 
 
 def test_every_builtin_rule_has_its_test_and_can_be_read():

@@ -81,7 +81,7 @@ def test_five_failures_lock_a_name_out_from_that_address_only():
     first, *_ = lockouts = events(action="security.lockout")
     assert len(lockouts) == 2  # the fifth failure, and the refused try after it
     assert (first.category, first.outcome, first.severity) == ("security", "denied", "high")
-    assert first.details == {"address": "127.0.0.1"}
+    assert first.ip == "127.0.0.1"
     assert first.resource_id == events(action="session.login")[0].resource_id
 
 

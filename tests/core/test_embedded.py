@@ -258,12 +258,15 @@ def test_a_short_directory_that_somebody_else_put_there_is_refused(monkeypatch):
     with make_data_dir("long-" * 30) as place:
         use(monkeypatch, place)
         trap = paths.socket_dir(place)
-        trap.symlink_to("/tmp")
+        target = place.parent / "elsewhere"
+        target.mkdir(mode=0o755)
+        trap.symlink_to(target)
         try:
             with pytest.raises(embedded.ServerError, match="belongs to somebody else"), embedded.running():
                 pass
         finally:
             trap.unlink()
+        assert stat.S_IMODE(target.stat().st_mode) == 0o755
 
 
 def test_spaces_and_percent_signs_in_the_path_reach_every_client(monkeypatch):
@@ -502,7 +505,7 @@ def stranger_can_read(*places):
 
 def test_an_ordinary_user_runs_the_servers_and_owns_their_files(fresh):
     if os.geteuid() == 0:
-        stranger_can_read(PROJECT / "manage.py", Postgres(fresh).program)
+        stranger_can_read(fresh, PROJECT / "manage.py", Postgres(fresh).program)
         uid = pwd.getpwnam(NOBODY).pw_uid
         os.chown(fresh.parent, uid, -1)
         holder = start_holder(
@@ -534,7 +537,7 @@ def test_root_needs_no_account_and_keeps_the_files(data):
 
 def test_somebody_elses_data_are_refused_with_a_sentence(data):
     needs_root()
-    stranger_can_read(PROJECT / "manage.py", Postgres(data).program)
+    stranger_can_read(data, PROJECT / "manage.py", Postgres(data).program)
     with embedded.running():
         pass
     os.chown(data, pwd.getpwnam(NOBODY).pw_uid, -1)
@@ -601,7 +604,7 @@ except embedded.ServerError as error:
 
 @pytest.mark.skipif(not LINUX, reason="user namespaces are a matter of Linux")
 def test_where_namespaces_are_refused_root_drops_to_an_unprivileged_user(fresh):
-    stranger_can_read(Postgres(fresh).program)
+    stranger_can_read(fresh, Postgres(fresh).program)
     uid = pwd.getpwnam(NOBODY).pw_uid
     assert start_without_namespaces(ONCE, fresh) == f"namespace False uid {uid}\n"
     with embedded.running(), connect() as db:  # where they are allowed, the files keep that owner
@@ -611,7 +614,7 @@ def test_where_namespaces_are_refused_root_drops_to_an_unprivileged_user(fresh):
 
 @pytest.mark.skipif(not LINUX, reason="user namespaces are a matter of Linux")
 def test_files_of_root_are_handed_over_once_namespaces_are_refused(data):
-    stranger_can_read(Postgres(data).program)
+    stranger_can_read(data, Postgres(data).program)
     with embedded.running():
         connect().execute("CREATE TABLE kept AS SELECT 7 AS n")
     uid = pwd.getpwnam(NOBODY).pw_uid

@@ -41,5 +41,5 @@ class Command(BaseCommand):
                 expires_at=timezone.now() + timedelta(days=days),
             )
         except ValidationError as error:
-            raise CommandError("; ".join(error.messages)) from error
+            raise CommandError(services.refusal(error)) from error
         self.stdout.write(secret)

@@ -27,7 +27,7 @@ class Command(BaseCommand):
         try:
             self.stdout.write(services.dsn(self._key(project, key)))
         except ValidationError as error:
-            raise CommandError("; ".join(error.messages)) from error
+            raise CommandError(services.refusal(error)) from error
 
     def _key(self, name: str, wanted: str) -> Any:
         project = Project.objects.filter(slug=name).first() or Project.objects.filter(name=name).first()

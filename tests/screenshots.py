@@ -1,0 +1,68 @@
+"""`make docs`: pictures of each page in light, dark and at phone width, from a portal with the demo story."""
+
+import sys
+from pathlib import Path
+
+from tests.browser import chromium
+from tests.browser.chromium import Visitor
+from tests.loop.portal import running_portal
+
+FOLDER = Path(__file__).parent.parent / "docs" / "screenshots"
+MODES = {"light-1440": (1440, 900, False), "dark-1440": (1440, 900, True), "light-390": (390, 844, False)}
+PAGES = {
+    "triage": "/admin/",
+    "incidents": "/admin/incidents/incident/?state=all",
+    "incident": "/admin/incidents/incident/9/change/",
+    "errors": "/admin/errors/errorgroup/",
+    "error-group": "/admin/errors/errorgroup/?q=gateway",
+    "post-mortems": "/admin/incidents/postmortem/",
+    "post-mortem": "/admin/incidents/postmortem/5/change/",
+    "post-mortem-draft": "/admin/incidents/postmortem/6/change/",
+    "action-items": "/admin/incidents/actionitem/",
+    "alerts": "/admin/alerts/alert/",
+    "rules": "/admin/alerts/alertrule/",
+    "policy": "/admin/alerts/escalationpolicy/1/change/",
+    "pages-sent": "/admin/alerts/page/",
+    "kept-mail": "/admin/mail/",
+    "audit": "/admin/audit/auditevent/",
+    "ticks": "/admin/core/tickrun/",
+    "open-incident": "/admin/incidents/incident/add/",
+}
+
+
+def take(person: Visitor, mode: str, wanted: set[str]) -> None:
+    """Every wanted page in one mode."""
+    if not wanted or "sign-in" in wanted:
+        person.go("/admin/login/")
+        person.shot(FOLDER / f"sign-in-{mode}.png")
+    person.sign_in("admin")
+    for name, path in PAGES.items():
+        if wanted and name not in wanted:
+            continue
+        person.go(path)
+        if name == "error-group":
+            person.page.locator("#result_list a, .groups a, main a").filter(has_text="gateway").first.click()
+            person.page.wait_for_load_state()
+        person.shot(FOLDER / f"{name}-{mode}.png")
+        print(f"{name}-{mode}", flush=True)
+
+
+def main() -> int:
+    """All pages, or those named on the command line. 1 if there is no Chromium or a page complained."""
+    path = chromium.find()
+    if path is None:
+        sys.stderr.write("Chromium is needed (Debian: apt install chromium).\n")
+        return 1
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    complaints: list[str] = []
+    with running_portal(PORTAL_DEMO="1") as portal, chromium.browser(path) as browser:
+        for mode, (width, height, dark) in MODES.items():
+            person = chromium.visitor(portal, browser, width=width, height=height, dark=dark)
+            take(person, mode, set(sys.argv[1:]))
+            complaints += person.complaints
+    sys.stderr.write("".join(f"{complaint}\n" for complaint in complaints))
+    return 1 if complaints else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

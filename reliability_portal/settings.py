@@ -359,4 +359,5 @@ LOGGING = {
         "axes": {"level": "WARNING"},
     },
 }
-SILENCED_SYSTEM_CHECKS: list[str] = []
+# Both speak for every host of the domain, which is its owner's to decide and not one application's.
+SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W021"]

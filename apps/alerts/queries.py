@@ -56,7 +56,7 @@ def alerts_panel(incident: Incident) -> Panel:
     """At the side of an incident: its alerts, newest first."""
     alerts = Alert.objects.filter(incident=incident).order_by("-triggered_at")[:SHOWN]
     rows = [
-        Row(a.title, _times(a.count), _badge(a), _change("alert", a.pk), a.sentence, a.triggered_at)
+        Row(a.title, _times(a), _badge(a), _change("alert", a.pk), a.sentence, a.triggered_at)
         for a in alerts
     ]
     return Panel("Alerts", rows, empty="No alert is attached.", order=10)
@@ -80,7 +80,8 @@ def _pages_of(incident: Incident) -> Any:
 
 def _page_row(page: Page) -> Row:
     when = page.sent_at or page.created_at
-    return Row(page.target_label, page.kind, page.state, _change("page", page.pk), page.failure, when)
+    words = f"{page.get_state_display()} by {page.kind}"
+    return Row(page.target_label, words, page.state, _change("page", page.pk), page.failure, when)
 
 
 def _why_nobody(incident: Incident) -> str:
@@ -95,7 +96,7 @@ def postmortem_panel(incident: Incident) -> Panel:
     """Facts for a draft: what fired when, and who was paged when."""
     alerts = Alert.objects.filter(incident=incident).order_by("triggered_at")[:SHOWN]
     rows = [
-        Row(a.title, a.severity, _badge(a), _change("alert", a.pk), a.sentence, a.triggered_at)
+        Row(a.title, a.get_state_display(), _badge(a), _change("alert", a.pk), a.sentence, a.triggered_at)
         for a in alerts
     ]
     sent = _pages_of(incident).filter(state__in=(PageState.SENT, PageState.DELIVERED, PageState.FAILED))
@@ -107,8 +108,9 @@ def _badge(alert: Alert) -> str:
     return "firing" if alert.state == AlertState.TRIGGERED else str(alert.state)
 
 
-def _times(count: int) -> str:
-    return "" if count == 1 else f"{count} times"
+def _times(alert: Alert) -> str:
+    words = str(alert.get_state_display())
+    return words if alert.count == 1 else f"{words}, {alert.count} times"
 
 
 def _change(model: str, pk: int) -> str:

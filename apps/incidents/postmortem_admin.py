@@ -50,8 +50,7 @@ class DoneForm(ReasonForm):
 def _verb(service: Any) -> Any:
     """A button's call on a document."""
 
-    def call(document: PostMortem, actor: Any, reason: str | None = None) -> None:
-        given = {} if reason is None else {"reason": reason}
+    def call(document: PostMortem, actor: Any, **given: Any) -> None:
         service(document=document, actor=actor, now=timezone.now(), **given)
 
     return call
@@ -70,13 +69,13 @@ class PostMortemAdmin(ButtonsMixin, FastListMixin, AuditedAdmin):
     change_form_template = "admin/incidents/postmortem/change_form.html"
     buttons = (
         Button("approve", "Approve", "incidents.approve_postmortem", _verb(postmortems.approve),
-               lambda d: d.state == "in_review", tone="primary"),
+               lambda d: d.state == "in_review", tone="primary", versioned=True),
         Button("request_changes", "Request changes", "incidents.approve_postmortem",
-               _verb(postmortems.request_changes), lambda d: d.state == "in_review", form=ReasonForm),
+               _verb(postmortems.request_changes), lambda d: d.state == "in_review", form=ReasonForm, versioned=True),
         Button("submit", "Submit for review", "incidents.change_postmortem", _verb(postmortems.submit),
-               lambda d: d.state in postmortems.EDITABLE, tone="primary"),
+               lambda d: d.state in postmortems.EDITABLE, tone="primary", versioned=True),
         Button("publish", "Publish", "incidents.change_postmortem", _verb(postmortems.publish),
-               lambda d: d.state == "approved", tone="primary"),
+               lambda d: d.state == "approved", tone="primary", versioned=True),
     )  # fmt: skip
 
     def has_add_permission(self, request: HttpRequest) -> bool:

@@ -12,7 +12,7 @@ from django.contrib.auth.models import Group
 from django.db import transaction
 
 from apps.alerts import builtin, paging, sending, watch
-from apps.alerts.models import AlertRule, ContactMethod, EscalationPolicy, EscalationStep
+from apps.alerts.models import Alert, AlertRule, ContactMethod, EscalationPolicy, EscalationStep
 from apps.alerts.services import Fired, trigger
 from apps.audit import services as audit
 from apps.core import partitions
@@ -146,7 +146,7 @@ def _decide(project: Project, people: dict[str, Any], now: datetime) -> None:
 
 # --- Now ----------------------------------------------------------------------------------------------------------
 def open_one(*, project: Project, component: Component, policy: EscalationPolicy, now: datetime) -> None:
-    """The rule fires, the incident opens, Alice is paged: by the same services, at the times when it would have been."""
+    """The rule fires, the incident opens, Alice is paged: by the services, at the times when it would have been."""
     rule = AlertRule.objects.get(code="payment-failures")
     began = now - story.OPEN_FOR
     fired_at = began + timedelta(seconds=50)
@@ -167,8 +167,8 @@ def open_one(*, project: Project, component: Component, policy: EscalationPolicy
     )
     paging.escalate_due(now=now)
     sending.deliver_due(now=now)
-    type(alert).objects.filter(pk=alert.pk).update(backfilled=True)
-    Incident.objects.filter(pk=alert.incident_id).update(backfilled=True)
+    Alert.objects.filter(pk=alert.pk).update(backfilled=True)
+    Incident.objects.filter(alerts=alert).update(backfilled=True)
 
 
 def welcome(project: Project) -> None:

@@ -296,6 +296,7 @@ WHITENOISE_USE_FINDERS = True  # no collectstatic step on the way to the first p
 WHITENOISE_MAX_AGE = 3600 if not DEBUG else 0
 LANGUAGE_CODE = "en"
 USE_I18N = True
+FORMAT_MODULE_PATH = ["reliability_portal.formats"]
 USE_TZ = True
 TIME_ZONE = "UTC"
 # The zone that pages show until a person picks their own. Stored times are UTC whatever it says.

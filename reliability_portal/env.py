@@ -4,6 +4,7 @@ Each names the variable in its error, so that a wrong value is found by reading 
 """
 
 import os
+import re
 from pathlib import Path
 
 from django.core.exceptions import ImproperlyConfigured
@@ -26,8 +27,8 @@ def env_int(name: str, default: int, *, low: int = 0, high: int = 2**31) -> int:
     raw = os.environ.get(name, "").strip()
     if not raw:
         return default
-    if not raw.lstrip("-").isdecimal() or not low <= int(raw) <= high:
-        raise ImproperlyConfigured(f"{name}={raw!r}: use a whole number from {low} to {high}.")
+    if not re.fullmatch(r"-?[0-9]{1,18}", raw) or not low <= int(raw) <= high:
+        raise ImproperlyConfigured(f"{name}={raw[:40]!r}: use a whole number from {low} to {high}.")
     return int(raw)
 
 
@@ -37,9 +38,10 @@ def env_text(name: str, default: str = "", *, words: tuple[str, ...] = ()) -> st
     path = os.environ.get(f"{name}_FILE", "").strip()
     if not raw and path:
         try:
-            raw = Path(path).read_text().strip()
-        except OSError as error:
-            raise ImproperlyConfigured(f"{name}_FILE={path!r}: {error.strerror}.") from error
+            raw = Path(path).read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            why = getattr(error, "strerror", None) or "not UTF-8"
+            raise ImproperlyConfigured(f"{name}_FILE={path!r}: {why}.") from error
     raw = raw or default
     if words and raw not in words:
         raise ImproperlyConfigured(f"{name}={raw!r}: use one of {', '.join(words)}.")

@@ -4,13 +4,16 @@ Derived instead of asked twice: SITE_URL gives the allowed hosts, the trusted or
 DATABASE_URL and REDIS_URL, when unset, name the embedded servers under PORTAL_DATA_DIR.
 """
 
+import os
 import secrets
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 import dj_database_url
+from cryptography.fernet import Fernet
 from csp.constants import NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
 
@@ -48,28 +51,56 @@ def _secret_key() -> str:
     path = DATA_DIR / "secret_key"
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.touch(mode=0o600)
-        path.write_text(secrets.token_urlsafe(48))
+        # Several processes may start at once: each writes a draft, and the first one's name holds.
+        draft = path.with_name(f"{path.name}.{os.getpid()}")
+        draft.touch(mode=0o600)
+        draft.write_text(secrets.token_urlsafe(48))
+        with suppress(FileExistsError):
+            os.link(draft, path)
+        draft.unlink()
     return path.read_text()
+
+
+def _encryption_keys() -> list[str]:
+    """From PORTAL_ENCRYPTION_KEYS; each is tried here, since the first secret to be read is too late to find out."""
+    keys = [k.strip() for k in env_text("PORTAL_ENCRYPTION_KEYS").split(",") if k.strip()]
+    make = (
+        "python -c 'from cryptography.fernet import Fernet; print(Fernet.generate_key().decode())' makes one."
+    )
+    if PRODUCTION and not keys:
+        raise ImproperlyConfigured(f"PORTAL_ENCRYPTION_KEYS: set at least one key; {make}")
+    try:
+        for key in keys:
+            Fernet(key)
+    except ValueError:
+        raise ImproperlyConfigured(f"PORTAL_ENCRYPTION_KEYS: one of them is no Fernet key; {make}") from None
+    return keys
 
 
 SECRET_KEY = _secret_key()
 # Keys that encrypt channel secrets at rest, newest first. Apart from SECRET_KEY, so that either can be changed alone.
-PORTAL_ENCRYPTION_KEYS = [k for k in env_text("PORTAL_ENCRYPTION_KEYS").split(",") if k]
-if PRODUCTION and not PORTAL_ENCRYPTION_KEYS:
-    raise ImproperlyConfigured(
-        "PORTAL_ENCRYPTION_KEYS: set at least one key; "
-        "python -c 'from cryptography.fernet import Fernet; print(Fernet.generate_key().decode())' makes one."
-    )
+PORTAL_ENCRYPTION_KEYS = _encryption_keys()
 
 # --- Where it is reached ----------------------------------------------------------------------------------------
 PORT = env_int("PORT", 8000, low=1, high=65535)
 SITE_URL = env_text("SITE_URL", "" if PRODUCTION else f"http://127.0.0.1:{PORT}").rstrip("/")
-_site = urlsplit(SITE_URL)
-if _site.scheme not in ("http", "https") or not _site.hostname:
-    raise ImproperlyConfigured(
-        f"SITE_URL={SITE_URL!r}: the address people open, such as https://portal.example.org."
-    )
+
+
+def _parts_of(url: str) -> SplitResult:
+    """Scheme, host and port; the portal stands at the root of its address."""
+    try:
+        parts = urlsplit(url)
+        fits = parts.scheme in ("http", "https") and parts.hostname and (parts.port or 1) and not parts.path
+    except ValueError:
+        fits = False
+    if not fits:
+        raise ImproperlyConfigured(
+            f"SITE_URL={url!r}: the address people open, such as https://portal.example.org."
+        )
+    return parts
+
+
+_site = _parts_of(SITE_URL)
 HTTPS = _site.scheme == "https"
 ALLOWED_HOSTS = [_site.hostname, *([] if PRODUCTION else ["127.0.0.1", "localhost", "[::1]"])]
 ALLOWED_HOSTS += [h.strip() for h in env_text("EXTRA_HOSTS").split(",") if h.strip()]

@@ -88,6 +88,17 @@ class PersonAdmin(AuditedAdmin, UserAdmin):  # type: ignore[type-arg]
     secret_fields = frozenset({"password"})
     audit_category = Category.SECURITY
 
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        """Nobody gives what they do not have: past the roles only superusers lead."""
+        fields = tuple(super().get_readonly_fields(request, obj))
+        return fields if request.user.is_superuser else (*fields, "is_superuser", "user_permissions")
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """A superuser's password in other hands would be the same gift."""
+        if obj is not None and obj.is_superuser and not request.user.is_superuser:
+            return False
+        return super().has_change_permission(request, obj)
+
 
 @admin.register(Group)
 class RoleAdmin(AuditedAdmin, GroupAdmin):

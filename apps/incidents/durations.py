@@ -1,10 +1,14 @@
 """Times to detect, acknowledge, mitigate and restore. Pure. What is unset stays unset: it is never zero."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
+
+STAMPS = ("began_at", "detected_at", "acknowledged_at", "mitigated_at", "resolved_at")
+# A failure may be mitigated by a machine before anybody acknowledges it: these two come in either order.
+_EITHER_ORDER = {"acknowledged_at", "mitigated_at"}
 
 
 class Stamped(Protocol):
@@ -43,6 +47,22 @@ class Summary:
     median_s: float | None
     p90_s: float | None
     n: int
+
+
+def earlier_stamps(stamp: str) -> tuple[str, ...]:
+    """The stamps that may not lie after this one."""
+    earlier = STAMPS[: STAMPS.index(stamp)]
+    return tuple(name for name in earlier if {name, stamp} != _EITHER_ORDER)
+
+
+def disorder(stamps: Mapping[str, datetime | None]) -> tuple[str, str] | None:
+    """The first pair (earlier, later) that stands the wrong way round; unset ones are passed over."""
+    for later in STAMPS:
+        for earlier in earlier_stamps(later):
+            first, last = stamps[earlier], stamps[later]
+            if first is not None and last is not None and first > last:
+                return earlier, later
+    return None
 
 
 def between(first: datetime | None, last: datetime | None) -> timedelta | None:

@@ -1,11 +1,15 @@
 """Incidents, what happened in them, and what was learned."""
 
+from functools import reduce
+from operator import and_
+
 from django.conf import settings
 from django.db import models
-from django.db.models import Q
+from django.db.models import F, Q
 
 from apps.core.severity import Severity
 from apps.incidents import states
+from apps.incidents.durations import STAMPS, earlier_stamps
 from apps.projects.models import Component, Project
 
 User = settings.AUTH_USER_MODEL
@@ -23,6 +27,12 @@ class IncidentState(models.TextChoices):
     DECLINED = "declined", "Declined"
     MERGED = "merged", "Merged"
     CANCELLED = "cancelled", "Cancelled"
+
+
+def _in_order() -> Q:
+    """Each stamp not before those that come earlier; an unset one makes its comparison unknown, which passes."""
+    pairs = [(later, first) for later in STAMPS for first in earlier_stamps(later)]
+    return reduce(and_, (Q(**{f"{later}__gte": F(first)}) for later, first in pairs))
 
 
 class IncidentQuerySet(models.QuerySet["Incident"]):
@@ -79,6 +89,8 @@ class Incident(models.Model):
             ),
             models.Index(fields=("state", "-began_at"), name="incidents_state"),
         )  # fmt: skip
+        # Whoever writes, by hand, by service or by two of them at once: the stamps stay in their order.
+        constraints = (models.CheckConstraint(condition=_in_order(), name="incidents_stamps_in_order"),)
         permissions = (
             ("work_incident", "Can acknowledge, note, mitigate and resolve incidents"),
             ("command_incident", "Can resolve the two highest severities, close, merge and cancel"),
@@ -144,7 +156,7 @@ class PostMortemState(models.TextChoices):
 
 
 class PostMortem(models.Model):
-    """What happened, why, and what will be done. Approval by another pins the hash of its text in the audit log."""
+    """What happened, why, and what will be done. Approval by somebody else pins the text's hash in the audit log."""
 
     SECTIONS = ("summary", "root_cause", "impact", "mitigation", "timeline", "tests_added", "lessons")
     REQUIRED = ("summary", "root_cause", "impact", "mitigation", "timeline", "tests_added")

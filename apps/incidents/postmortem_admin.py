@@ -15,11 +15,11 @@ from django.views.decorators.http import require_POST, require_safe
 from apps.audit.admin import AuditedAdmin
 from apps.core import panels
 from apps.core.admin import Button, ButtonsMixin, FastListMixin, ReasonForm
-from apps.incidents import export, postmortems
+from apps.incidents import action_items, export, postmortems
 from apps.incidents.models import ActionItem, PostMortem
 
 
-class DocumentForm(forms.ModelForm):
+class DocumentForm(forms.ModelForm):  # type: ignore[type-arg]
     """The sections; `seen_version` tells whether somebody saved meanwhile."""
 
     seen_version = forms.IntegerField(widget=forms.HiddenInput, required=False)
@@ -29,7 +29,7 @@ class DocumentForm(forms.ModelForm):
         fields = PostMortem.SECTIONS
 
 
-class ActionItemForm(forms.ModelForm):
+class ActionItemForm(forms.ModelForm):  # type: ignore[type-arg]
     """A promise."""
 
     tracker_url = forms.URLField(required=False, max_length=200, assume_scheme="https")
@@ -52,8 +52,7 @@ class DoneForm(ReasonForm):
 def _verb(service: Any) -> Any:
     """A button's call on a document."""
 
-    def call(document: PostMortem, actor: Any, reason: str | None = None) -> None:
-        given = {} if reason is None else {"reason": reason}
+    def call(document: PostMortem, actor: Any, **given: Any) -> None:
         service(document=document, actor=actor, now=timezone.now(), **given)
 
     return call
@@ -72,13 +71,13 @@ class PostMortemAdmin(ButtonsMixin, FastListMixin, AuditedAdmin):
     change_form_template = "admin/incidents/postmortem/change_form.html"
     buttons = (
         Button("approve", "Approve", "incidents.approve_postmortem", _verb(postmortems.approve),
-               lambda d: d.state == "in_review", tone="primary"),
+               lambda d: d.state == "in_review", tone="primary", versioned=True),
         Button("request_changes", "Request changes", "incidents.approve_postmortem",
-               _verb(postmortems.request_changes), lambda d: d.state == "in_review", form=ReasonForm),
+               _verb(postmortems.request_changes), lambda d: d.state == "in_review", form=ReasonForm, versioned=True),
         Button("submit", "Submit for review", "incidents.change_postmortem", _verb(postmortems.submit),
-               lambda d: d.state in postmortems.EDITABLE, tone="primary"),
+               lambda d: d.state in postmortems.EDITABLE, tone="primary", versioned=True),
         Button("publish", "Publish", "incidents.change_postmortem", _verb(postmortems.publish),
-               lambda d: d.state == "approved", tone="primary"),
+               lambda d: d.state == "approved", tone="primary", versioned=True),
     )  # fmt: skip
 
     def has_add_permission(self, request: HttpRequest) -> bool:
@@ -115,7 +114,7 @@ class PostMortemAdmin(ButtonsMixin, FastListMixin, AuditedAdmin):
         request.method = "GET"
         return self.change_view(request, str(obj.pk), extra_context={"typed": typed})
 
-    def log_change(self, request: HttpRequest, obj: Any, message: Any) -> Any:
+    def log_change(self, request: HttpRequest, obj: Any, message: Any) -> None:
         """The service has logged it."""
 
     def change_view(
@@ -152,7 +151,7 @@ class PostMortemAdmin(ButtonsMixin, FastListMixin, AuditedAdmin):
         form = ActionItemForm(request.POST)
         if form.is_valid():
             try:
-                postmortems.add_action_item(
+                action_items.add_action_item(
                     document=document, actor=request.user, now=timezone.now(), **form.cleaned_data
                 )
                 self.message_user(request, "Action item added.")
@@ -193,7 +192,7 @@ class DueFilter(admin.SimpleListFilter):
         """Narrow."""
         value, open_ = self.value(), queryset.filter(state__in=("open", "in_progress"))
         if value == "mine":
-            return open_.filter(owner_id=request.user.pk)
+            return open_.filter(owner=request.user)
         if value == "overdue":
             return open_.filter(due_on__lt=timezone.localdate())
         if value == "ended":
@@ -219,11 +218,11 @@ class ActionItemAdmin(ButtonsMixin, FastListMixin, AuditedAdmin):
     search_fields = ("title",)
     fields = ("title", "kind", "state", "owner", "due_on", "tracker_url", "postmortem", "closing_note")
     buttons = (
-        Button("finish", "Done", "incidents.change_actionitem", _item_verb(postmortems.finish_action_item),
+        Button("finish", "Done", "incidents.change_actionitem", _item_verb(action_items.finish_action_item),
                lambda i: i.state in ("open", "in_progress"), tone="primary", form=DoneForm),
         Button("start", "Start", "incidents.change_actionitem",
-               _item_verb(postmortems.start_action_item, timed=False), lambda i: i.state == "open"),
-        Button("drop", "Won't do", "incidents.change_actionitem", _item_verb(postmortems.drop_action_item),
+               _item_verb(action_items.start_action_item, timed=False), lambda i: i.state == "open"),
+        Button("drop", "Won't do", "incidents.change_actionitem", _item_verb(action_items.drop_action_item),
                lambda i: i.state in ("open", "in_progress"), form=ReasonForm, tone="danger"),
     )  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""Every write to post-mortems and action items: drafted from facts, reviewed, approved by somebody else, published."""
+"""Every write to post-mortems: drafted from facts, reviewed, approved by somebody else, published."""
 
 import hashlib
 from collections.abc import Mapping
@@ -9,16 +9,16 @@ import rfc8785
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.db import transaction
 from django.db.models import F
-from django.utils import timezone
 
 from apps.audit import services as audit
 from apps.core import panels
 from apps.core.severity import Severity
 from apps.incidents import durations, states
-from apps.incidents.models import ActionItem, Incident, PostMortem, PostMortemState
-from apps.incidents.services import HUMAN, add_entry
+from apps.incidents.models import Incident, PostMortem, PostMortemState
+from apps.incidents.services import HUMAN, ILLEGAL, STALE, add_entry, locked, reason_of
 
-# Business days until a draft is due: people forget what they saw, and soonest what woke them.
+# Business days until it is due. Two weeks, in which people still remember what they saw; one for a critical failure,
+# since it may come back before the other week is over.
 DUE_IN_BUSINESS_DAYS = {Severity.CRITICAL: 5, Severity.ERROR: 10, Severity.WARNING: 10, Severity.INFO: 10}
 EDITABLE = (PostMortemState.DRAFT, PostMortemState.CHANGES_REQUESTED)
 MAX_SECTION = 100_000
@@ -38,26 +38,29 @@ def business_days_after(start: date, days: int) -> date:
 @transaction.atomic
 def draft_postmortem(*, incident: Incident, author: Any, now: datetime) -> PostMortem:
     """The incident's document, pre-filled from facts; a second call returns the one that is there."""
-    found = PostMortem.objects.filter(incident=incident).first()
+    held = locked(incident)  # two who press at once wait here, and the second finds the first one's document
+    found = PostMortem.objects.filter(incident=held).first()
     if found:
         return found
-    if incident.is_open:
+    _require(author, "incidents.add_postmortem", "Draft post-mortem")
+    if held.is_open:
         raise ValidationError(
             "First end the failure: a post-mortem is drafted once the incident is resolved."
         )
     document = PostMortem.objects.create(
-        incident=incident,
-        author=author,
-        summary=incident.summary,
-        impact=_impact(incident),
-        timeline=_timeline(incident),
-        due_on=business_days_after(now.date(), DUE_IN_BUSINESS_DAYS[Severity(incident.severity)]),
-        created_at=now,
-    )
+        incident=held, author=author, summary=held.summary, impact=_impact(held), timeline=_timeline(held),
+        due_on=business_days_after(now.date(), DUE_IN_BUSINESS_DAYS[Severity(held.severity)]), created_at=now,
+    )  # fmt: skip
     words = f"Post-mortem drafted, due {document.due_on:%d %b %Y}"
     add_entry(incident=incident, action="postmortem.draft", text=words, kind=HUMAN, at=now, actor=author)
-    audit.record("postmortem.draft", resource=document, actor=author)
+    changes = audit.changed({}, audit.snapshot(document))
+    audit.record("postmortem.draft", resource=document, actor=author, changes=changes)
     return document
+
+
+def _require(actor: Any, permission: str, label: str) -> None:
+    if not actor.has_perm(permission):
+        raise PermissionDenied(f"{label}: the role for this is missing.")
 
 
 def _impact(incident: Incident) -> str:
@@ -85,24 +88,43 @@ def save_draft(
     *, document: PostMortem, actor: Any, sections: Mapping[str, str], version: int | None = None
 ) -> None:
     """Keep what was written. After approval nothing is changed; a stale page loses nothing but is refused."""
-    held = PostMortem.objects.select_for_update().get(pk=document.pk)
-    if held.state not in EDITABLE:
-        raise ValidationError(f"This post-mortem is {held.get_state_display().lower()}: its text is settled.")
+    _require(actor, "incidents.change_postmortem", "Write")
+    held = editable(document)
     if version is not None and version != held.version:
-        raise ValidationError("Somebody else saved this document meanwhile; compare before you save again.")
+        words = "Somebody else saved this document meanwhile; compare before you save again."
+        raise ValidationError(words, code=STALE)
     before = audit.snapshot(held)
     for name in PostMortem.SECTIONS:
         if name in sections:
-            text = sections[name].replace("\x00", "")
-            if len(text) > MAX_SECTION:
-                raise ValidationError({name: f"At most {MAX_SECTION:,} characters; this has {len(text):,}."})
-            setattr(held, name, text)
-    held.version += 1
-    held.save()
-    audit.record(
-        "postmortem.update", resource=held, actor=actor, changes=audit.changed(before, audit.snapshot(held))
-    )
+            setattr(held, name, _section(name, sections[name]))
+    differs = audit.changed(before, audit.snapshot(held))
+    if differs:
+        held.version += 1
+        held.save(update_fields=[*PostMortem.SECTIONS, "version"])
+        audit.record("postmortem.update", resource=held, actor=actor, changes=differs)
     document.refresh_from_db()
+
+
+def _locked(document: PostMortem) -> PostMortem:
+    return PostMortem.objects.select_for_update(no_key=True, of=("self",)).get(pk=document.pk)
+
+
+def editable(document: PostMortem) -> PostMortem:
+    """The document, held, while its text may still change."""
+    held = _locked(document)
+    if held.state not in EDITABLE:
+        words = f"This post-mortem is {held.get_state_display().lower()}: its text is settled."
+        if held.state == PostMortemState.IN_REVIEW:
+            words += " A reviewer can ask for changes."
+        raise ValidationError(words)
+    return held
+
+
+def _section(name: str, text: str) -> str:
+    repaired = text.replace("\x00", "")
+    if len(repaired) > MAX_SECTION:
+        raise ValidationError({name: f"At most {MAX_SECTION:,} characters; this has {len(repaired):,}."})
+    return repaired
 
 
 # --- Review -------------------------------------------------------------------------------------------------------
@@ -121,18 +143,22 @@ def content_hash(document: PostMortem) -> str:
     return hashlib.sha256(rfc8785.dumps(content(document))).hexdigest()
 
 
-def _step(document: PostMortem, verb: str, actor: Any, reason: str = "") -> tuple[PostMortem, states.Move]:
-    """The locked document and its legal move, or the reason why not."""
-    held = PostMortem.objects.select_for_update().get(pk=document.pk)
+def _step(
+    document: PostMortem, verb: str, actor: Any, version: int | None, reason: str = ""
+) -> tuple[PostMortem, states.Move]:
+    """The held document and its legal move, or the reason why not."""
+    held = _locked(document)
+    if version is not None and version != held.version:
+        words = (
+            f"It was changed since you read it, and is {held.get_state_display().lower()} now. Read it again."
+        )
+        raise ValidationError(words, code=STALE)
     step = states.move(states.POSTMORTEM_MOVES, verb, held.state)
     if step is None:
-        raise ValidationError(
-            f"This post-mortem is {held.get_state_display().lower()} by now; nothing was changed."
-        )
-    if not actor.has_perm(step.permission):
-        raise PermissionDenied(f"{step.label}: the role for this is missing.")
-    if step.needs_reason and not reason.strip():
-        raise ValidationError({"reason": f"{step.label}: say what is missing."})
+        words = f"This post-mortem is {held.get_state_display().lower()} by now; nothing was changed."
+        raise ValidationError(words, code=ILLEGAL)
+    _require(actor, step.permission, step.label)
+    reason_of(step, reason)
     return held, step
 
 
@@ -140,43 +166,49 @@ def _finish(
     held: PostMortem, step: states.Move, actor: Any, now: datetime, reason: str = "", **to: Any
 ) -> None:
     """Write the move with its entry and its audit event."""
-    PostMortem.objects.filter(pk=held.pk).update(state=step.target, version=F("version") + 1, **to)
-    words = f"Post-mortem: {PostMortemState(step.target).label.lower()}"
-    words += f" ({reason.strip()})" if reason.strip() else ""
+    guard = PostMortem.objects.filter(pk=held.pk, state=step.source, version=held.version)
+    if not guard.update(state=step.target, version=F("version") + 1, **to):
+        raise ValidationError("Somebody else was faster. Nothing was changed; read it again.", code=STALE)
+    said = reason.strip()
+    words = f"Post-mortem: {PostMortemState(step.target).label.lower()}" + (f" ({said})" if said else "")
     add_entry(
         incident=held.incident, action=f"postmortem.{step.verb}", text=words, kind=HUMAN, at=now, actor=actor
     )
-    details = {"content_hash": to["content_hash"]} if "content_hash" in to else {}
+    details = {"content_hash": to["content_hash"], "version": held.version} if "content_hash" in to else {}
     changes = {"state": [step.source, step.target]}
     audit.record(
-        f"postmortem.{step.verb}", resource=held, actor=actor, changes=changes, details=details, reason=reason
+        f"postmortem.{step.verb}", resource=held, actor=actor, changes=changes, details=details, reason=said
     )
 
 
 @transaction.atomic
-def submit(*, document: PostMortem, actor: Any, now: datetime) -> None:
-    """Ask for review. Every required section must say something."""
-    held, step = _step(document, "submit", actor)
+def submit(*, document: PostMortem, actor: Any, now: datetime, version: int | None = None) -> None:
+    """Ask for review. Every required section must say something; the empty ones are named."""
+    held, step = _step(document, "submit", actor, version)
     empty = [name for name in PostMortem.REQUIRED if not getattr(held, name).strip()]
     if empty:
-        names = ", ".join(name.replace("_", " ") for name in empty)
-        raise ValidationError(f"Still empty: {names}.")
+        raise ValidationError({name: f"Still empty: {name.replace('_', ' ')}." for name in empty})
     _finish(held, step, actor, now, submitted_at=now, submitted_by=actor, review_note="")
     document.refresh_from_db()
 
 
 @transaction.atomic
-def request_changes(*, document: PostMortem, actor: Any, reason: str, now: datetime) -> None:
+def request_changes(
+    *, document: PostMortem, actor: Any, reason: str, now: datetime, version: int | None = None
+) -> None:
     """Back to its author, with what is missing."""
-    held, step = _step(document, "request_changes", actor, reason)
+    held, step = _step(document, "request_changes", actor, version, reason)
     _finish(held, step, actor, now, reason, review_note=reason.strip())
     document.refresh_from_db()
 
 
 @transaction.atomic
-def approve(*, document: PostMortem, actor: Any, now: datetime) -> None:
-    """Vouch for the text as it stands; its hash goes into the audit log. Nobody approves what is their own."""
-    held, step = _step(document, "approve", actor)
+def approve(*, document: PostMortem, actor: Any, now: datetime, version: int | None = None) -> None:
+    """Vouch for the text as it stands; its hash goes into the audit log.
+
+    Nobody approves what they wrote or submitted, whatever their roles.
+    """
+    held, step = _step(document, "approve", actor, version)
     if actor.pk in (held.author_id, held.submitted_by_id):
         raise ValidationError("Somebody else has to approve it: you wrote or submitted this post-mortem.")
     digest = content_hash(held)
@@ -185,83 +217,8 @@ def approve(*, document: PostMortem, actor: Any, now: datetime) -> None:
 
 
 @transaction.atomic
-def publish(*, document: PostMortem, actor: Any, now: datetime) -> None:
+def publish(*, document: PostMortem, actor: Any, now: datetime, version: int | None = None) -> None:
     """Into the library, for everybody to learn from."""
-    held, step = _step(document, "publish", actor)
+    held, step = _step(document, "publish", actor, version)
     _finish(held, step, actor, now, published_at=now)
     document.refresh_from_db()
-
-
-# --- Promises -----------------------------------------------------------------------------------------------------
-@transaction.atomic
-def add_action_item(
-    *,
-    document: PostMortem,
-    title: str,
-    kind: str,
-    owner: Any,
-    due_on: date,
-    actor: Any,
-    now: datetime,
-    tracker_url: str = "",
-) -> ActionItem:
-    """Something that somebody will do by a date."""
-    if due_on < timezone.localdate(now):
-        raise ValidationError({"due_on": "A promise is due today or later."})
-    if document.state not in EDITABLE:
-        raise ValidationError(
-            f"This post-mortem is {document.get_state_display().lower()}: its text is settled."
-        )
-    item = ActionItem(
-        postmortem=document,
-        title=title.strip(),
-        kind=kind,
-        owner=owner,
-        due_on=due_on,
-        tracker_url=tracker_url,
-        created_at=now,
-    )
-    item.full_clean()
-    item.save()
-    audit.record(
-        "action_item.create", resource=item, actor=actor, changes=audit.changed({}, audit.snapshot(item))
-    )
-    return item
-
-
-def _close_item(
-    item: ActionItem, verb: str, actor: Any, sources: tuple[str, ...], reason: str = "", **to: Any
-) -> None:
-    before = item.state
-    if not ActionItem.objects.filter(pk=item.pk, state__in=sources).update(**to):
-        item.refresh_from_db()
-        raise ValidationError(f"This item is {item.get_state_display().lower()} by now; nothing was changed.")
-    item.refresh_from_db()
-    changes = {"state": [before, item.state]}
-    audit.record(f"action_item.{verb}", resource=item, actor=actor, changes=changes, reason=reason)
-
-
-@transaction.atomic
-def start_action_item(*, item: ActionItem, actor: Any) -> None:
-    """In progress."""
-    _close_item(item, "start", actor, ("open",), state=ActionItem.State.IN_PROGRESS)
-
-
-@transaction.atomic
-def finish_action_item(*, item: ActionItem, actor: Any, now: datetime, reason: str = "") -> None:
-    """Done."""
-    _close_item(
-        item, "finish", actor, ("open", "in_progress"), reason,
-        state=ActionItem.State.DONE, closed_at=now, closing_note=reason,
-    )  # fmt: skip
-
-
-@transaction.atomic
-def drop_action_item(*, item: ActionItem, actor: Any, now: datetime, reason: str) -> None:
-    """It will not be done, and this is why."""
-    if not reason.strip():
-        raise ValidationError({"reason": "Say why it will not be done."})
-    _close_item(
-        item, "drop", actor, ("open", "in_progress"), reason,
-        state=ActionItem.State.WONT_DO, closed_at=now, closing_note=reason,
-    )  # fmt: skip

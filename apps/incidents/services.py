@@ -1,27 +1,30 @@
-"""Every write to incidents and their timelines. Post-mortems are in postmortems.py.
+"""The life of an incident: opened, noted, acknowledged, moved, resolved. Corrections of its facts are in
+corrections.py, post-mortems in postmortems.py.
 
-Guards are in the UPDATE: of two people who act on one page, one wins and the other is told what happened.
+Guards are in the UPDATE: of two people who act on one page, one wins and the other is told what happened. Each write
+that a page should know about raises `version` and leaves an entry that carries the new one.
 """
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime
-from itertools import pairwise
 from typing import Any
 
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.db import transaction
-from django.db.models import F
+from django.db.models import Case, DateTimeField, F, Value, When
+from django.db.models.functions import Coalesce, Greatest
 from django.utils import timezone
 
 from apps.audit import services as audit
-from apps.core.severity import Severity
-from apps.incidents import states
+from apps.incidents import durations, states
 from apps.incidents.models import Incident, IncidentState, PostMortemState, TimelineEntry
 from apps.projects.models import Component, Project
 
 MAX_NOTE = 10_000
-STAMPS = ("began_at", "detected_at", "acknowledged_at", "mitigated_at", "resolved_at")
+MAX_REASON = 2_000
 HUMAN, MACHINE = TimelineEntry.Kind.HUMAN, TimelineEntry.Kind.MACHINE
+STALE, ILLEGAL = "stale", "illegal_move"
+_SETTLED = (PostMortemState.APPROVED, PostMortemState.PUBLISHED)
 
 
 # --- Timeline -----------------------------------------------------------------------------------------------------
@@ -37,18 +40,14 @@ def add_entry(
     actor: Any = None,
     data: Mapping[str, Any] | None = None,
 ) -> TimelineEntry:
-    """One line of the timeline: a fact of the machine, or with `kind="human"` what somebody did or saw."""
+    """One line of the timeline: a fact of the machine, or with `kind="human"` what somebody did or saw.
+
+    The service whose story it tells writes the audit event.
+    """
     return TimelineEntry.objects.create(
-        incident=incident,
-        at=at,
-        kind=kind,
-        action=action,
-        text=text,
-        tone=tone,
-        actor=actor,
-        actor_label=actor.get_username() if actor else "",
-        data=dict(data or {}),
-    )
+        incident=incident, at=at, kind=kind, action=action, text=text, tone=tone, actor=actor,
+        actor_label=actor.get_username() if actor else "", data=dict(data or {}),
+    )  # fmt: skip
 
 
 @transaction.atomic
@@ -87,137 +86,217 @@ def open_incident(
     page_nobody: bool = False,
     now: datetime,
 ) -> Incident:
-    """An incident in triage. By hand it gets an alert, and so a page, on the next watch tick unless `page_nobody`."""
+    """An incident in triage. By hand it gets an alert, and so a page, on the next watch tick unless `page_nobody`.
+
+    Detected when it was opened, unless somebody knows better; it began no later than that.
+    """
     if began_at > now:
         raise ValidationError({"began_at": "It cannot begin in the future."})
     label = opened_by or (actor.get_username() if actor else "")
+    detected = min(detected_at or now, now)
+    hit = list(components)
+    refuse_strangers(project, hit)
     incident = Incident(
-        title=title.strip()[:200],
-        project=project,
-        severity=severity,
-        began_at=began_at,
-        detected_at=detected_at or now,
-        summary=summary,
-        opened_by=label,
-        page_nobody=page_nobody,
+        title=title.strip()[:200], project=project, severity=severity, began_at=min(began_at, detected),
+        detected_at=detected, summary=summary.replace("\x00", ""), opened_by=label[:150], page_nobody=page_nobody,
         created_at=now,
-    )
-    incident.full_clean(exclude=["commander", "merged_into"])
+    )  # fmt: skip
+    incident.full_clean(exclude=["project", "commander", "merged_into"])
     incident.save()
-    incident.components.set(components)
-    words = f"Opened by {label}" if label else "Opened"
+    incident.components.set(hit)
     add_entry(
-        incident=incident,
-        action="incident.open",
-        text=words,
-        at=now,
-        tone="bad",
-        actor=actor,
-        kind=HUMAN if actor else MACHINE,
-    )
-    audit.record(
-        "incident.open", resource=incident, actor=actor, changes=audit.changed({}, audit.snapshot(incident))
-    )
+        incident=incident, action="incident.open", text=f"Opened by {label}" if label else "Opened", at=now,
+        tone="bad", actor=actor, kind=HUMAN if actor else MACHINE,
+    )  # fmt: skip
+    changes = audit.changed({}, audit.snapshot(incident)) | {"components": [None, [c.name for c in hit]]}
+    audit.record("incident.open", resource=incident, actor=actor, changes=changes)
     return incident
+
+
+def refuse_strangers(project: Project, components: Iterable[Component]) -> None:
+    """Components of another project would page the wrong people."""
+    strange = [c.name for c in components if c.project_id != project.pk]
+    if strange:
+        raise ValidationError({"components": f"Not part of {project}: {', '.join(strange)}."})
+
+
+def _stamp(name: str, at: datetime) -> Greatest:
+    """`at`, but never before an earlier stamp: clocks of several machines differ. PostgreSQL passes over unset ones."""
+    earlier = (F(n) for n in durations.earlier_stamps(name))
+    return Greatest(Value(at, output_field=DateTimeField()), *earlier)
 
 
 @transaction.atomic
 def acknowledge(*, incident: Incident, by: str, at: datetime, actor: Any = None, via: str = "admin") -> bool:
     """Somebody has it: stamped once, by the first. True if this call was the first. Stopping the paging is alerts'."""
+    before = locked(incident).state
+    triage = When(state=IncidentState.TRIAGE, then=Value(IncidentState.INVESTIGATING))
     stamped = Incident.objects.filter(
         pk=incident.pk, acknowledged_at=None, state__in=states.INCIDENT_OPEN
-    ).update(acknowledged_at=at, acknowledged_by=by, version=F("version") + 1)
+    ).update(
+        acknowledged_at=_stamp("acknowledged_at", at), acknowledged_by=by[:150],
+        state=Case(triage, default=F("state")), version=F("version") + 1,
+    )  # fmt: skip
+    incident.refresh_from_db()
     if not stamped:
         return False
-    Incident.objects.filter(pk=incident.pk, state=IncidentState.TRIAGE).update(
-        state=IncidentState.INVESTIGATING
-    )
     add_entry(
-        incident=incident,
-        action="incident.acknowledge",
-        text=f"Acknowledged by {by} via {via}",
-        at=at,
-        tone="good",
-        actor=actor,
-        data={"via": via},
+        incident=incident, action="incident.acknowledge", text=f"Acknowledged by {by} via {via}", at=at,
+        tone="good", actor=actor, data={"via": via, "version": incident.version},
+    )  # fmt: skip
+    changes = audit.plain(
+        {"acknowledged_at": [None, incident.acknowledged_at], "state": [before, incident.state]}
     )
-    audit.record("incident.acknowledge", resource=incident, actor=actor, details={"by": by, "via": via})
-    incident.refresh_from_db()
+    details = {"by": by, "via": via}
+    audit.record("incident.acknowledge", resource=incident, actor=actor, details=details, changes=changes)
     return True
 
 
 def count_alerts(*, incident: Incident, open_alerts: int) -> None:
-    """How many of its alerts are open: a figure that the alerts room keeps here."""
+    """How many of its alerts are open: a figure that the alerts room keeps here, and audits alert by alert there."""
     Incident.objects.filter(pk=incident.pk).exclude(open_alerts=open_alerts).update(open_alerts=open_alerts)
 
 
 # --- Moving -------------------------------------------------------------------------------------------------------
-def may_move(actor: Any, step: states.Move) -> bool:
-    """Whether this person may make this move at all."""
-    return bool(actor.has_perm(step.permission))
+def locked(incident: Incident) -> Incident:
+    """The row as it stands, held until the transaction ends; entries may still be added beside it."""
+    return Incident.objects.select_for_update(no_key=True, of=("self",)).get(pk=incident.pk)
+
+
+def may_move(actor: Any, step: states.Move, severity: str) -> bool:
+    """Whether this person may make this move of an incident of that severity."""
+    return bool(actor.has_perm(states.permission_of(step, severity)))
 
 
 @transaction.atomic
 def move(
-    *, incident: Incident, verb: str, actor: Any, version: int | None = None, reason: str = "", now: datetime
+    *,
+    incident: Incident,
+    verb: str,
+    actor: Any,
+    version: int | None = None,
+    reason: str = "",
+    now: datetime,
+    into: Incident | None = None,
 ) -> Incident:
-    """One legal transition by a person. ValidationError says why not; a stale `version` says who came first."""
-    held = Incident.objects.select_for_update().get(pk=incident.pk)
-    _refuse_stale(held, version)
-    step = states.move(states.INCIDENT_MOVES, verb, held.state)
-    if step is None:
-        raise ValidationError(
-            f"{held.number} is {held.get_state_display().lower()} by now; nothing was changed."
-        )
-    if not may_move(actor, step):
+    """One legal transition by a person; merging names the incident that takes over with `into`.
+
+    ValidationError says why not: code "stale" tells who came first, "illegal_move" what may be done instead.
+    PermissionDenied when the person's role is missing.
+    """
+    target = _merge_target(incident, verb, into)
+    held = locked(incident)
+    refuse_stale(held, version)
+    step = _legal(held, verb)
+    if not may_move(actor, step, held.severity):
         raise PermissionDenied(f"{step.label}: the role for this is missing.")
-    if step.needs_reason and not reason.strip():
-        raise ValidationError({"reason": f"{step.label}: say why."})
+    said = reason_of(step, reason)
     if verb == "close":
         _refuse_close(held)
-    _apply(held, step, now)
-    words = f"{step.label}: {reason.strip()}" if reason.strip() else step.label
-    tone = "good" if step.target in ("monitoring", "resolved", "closed") else "neutral"
-    add_entry(
-        incident=held, action=f"incident.{verb}", text=words, kind=HUMAN, at=now, tone=tone, actor=actor
-    )
-    changes = {"state": [step.source, step.target]}
-    audit.record(f"incident.{verb}", resource=held, actor=actor, reason=reason, changes=changes)
-    held.refresh_from_db()
+    _apply(held, step, now, **({"merged_into": target} if target else {}))
+    words = f"{step.label} into {target.number}" if target else step.label
+    _tell(held, step, f"{words}: {said}" if said else words, now, actor=actor, reason=said)
+    if target:
+        text = f"{held.number} was merged into this one: {held.title}"
+        add_entry(incident=target, action="incident.merge", text=text, kind=HUMAN, at=now, actor=actor)
     return held
 
 
-def _refuse_stale(held: Incident, version: int | None) -> None:
-    """Somebody moved it after the page was drawn: say who and what."""
-    if version is None or version == held.version:
-        return
-    last = held.timeline.exclude(action="incident.note").first()
-    what = f" {last.actor_label or 'The portal'}: {last.text}." if last else ""
-    raise ValidationError(f"Somebody else was faster.{what} Nothing was changed; look again.")
+def _legal(held: Incident, verb: str) -> states.Move:
+    step = states.move(states.INCIDENT_MOVES, verb, held.state)
+    if step is not None:
+        return step
+    known = states.verbs(states.INCIDENT_MOVES)
+    if verb not in known:
+        raise ValidationError({"verb": f"Unknown. Known: {', '.join(known)}."})
+    legal = ", ".join(states.verbs(tuple(states.moves_from(states.INCIDENT_MOVES, held.state)))) or "nothing"
+    words = f"{held.number} is {held.get_state_display().lower()} by now, and from there: {legal}."
+    raise ValidationError(f"{words} {_who_came_first(held)}Nothing was changed.", code=ILLEGAL)
+
+
+def reason_of(step: states.Move, reason: str) -> str:
+    """The reason without its margins; refused when it is missing where the table asks for one, or too long."""
+    said = reason.replace("\x00", "").strip()
+    if step.needs_reason and not said:
+        raise ValidationError({"reason": f"{step.label}: say why."})
+    if len(said) > MAX_REASON:
+        raise ValidationError({"reason": f"At most {MAX_REASON:,} characters; this has {len(said):,}."})
+    return said
+
+
+def _who_came_first(held: Incident) -> str:
+    """Who made the version that stands, what it was, and when."""
+    last = held.timeline.filter(data__version=held.version).first()
+    if last is None:
+        return ""
+    at = timezone.localtime(last.at).strftime("%H:%M:%S %Z")
+    return f"{last.actor_label or 'The portal'} at {at}: {last.text}. "
+
+
+def refuse_stale(held: Incident, version: int | None) -> None:
+    """Somebody changed it after the page was drawn: say who, what and when."""
+    if version is not None and version != held.version:
+        words = f"Somebody else was faster. {_who_came_first(held)}Nothing was changed; look again."
+        raise ValidationError(words, code=STALE)
 
 
 def _refuse_close(held: Incident) -> None:
     """Closing ends the story: no alert may still be open, and a required post-mortem must be approved."""
     if held.open_alerts:
-        raise ValidationError(f"{held.open_alerts} of its alerts are still open.")
+        raise ValidationError(
+            f"{held.number} has open alerts: {held.open_alerts}. End them before it is closed."
+        )
     document = getattr(held, "postmortem", None)
-    done = document is not None and document.state in (PostMortemState.APPROVED, PostMortemState.PUBLISHED)
-    if held.needs_postmortem and not done:
+    if held.needs_postmortem and (document is None or document.state not in _SETTLED):
         raise ValidationError("A critical incident needs an approved post-mortem before it is closed.")
 
 
-def _apply(held: Incident, step: states.Move, now: datetime) -> None:
-    """The stamps that go with a state; unset ones on the way are filled, reopening clears what no longer holds."""
-    to: dict[str, Any] = {"state": step.target, "version": F("version") + 1}
-    if step.target in ("monitoring", "resolved") and held.mitigated_at is None:
-        to["mitigated_at"] = now
+def _merge_target(incident: Incident, verb: str, into: Incident | None) -> Incident | None:
+    """The one that takes over. Both rows are held in the order of their numbers, so that two merges cannot wait
+    for each other, and neither can end in the other."""
+    if verb != "merge":
+        return None
+    if into is None or into.pk == incident.pk:
+        raise ValidationError({"into": "Name the other incident that takes over."})
+    pair = (
+        Incident.objects.select_for_update(no_key=True).filter(pk__in=(incident.pk, into.pk)).order_by("pk")
+    )
+    target = {row.pk: row for row in pair}.get(into.pk)
+    if target is None or not target.is_open:
+        raise ValidationError({"into": f"{into.number} is not open."})
+    return target
+
+
+def _apply(held: Incident, step: states.Move, at: datetime, **more: Any) -> None:
+    """The state with its stamps. Resolved is mitigated, at the latest then; going back clears what no longer holds."""
+    to: dict[str, Any] = {"state": step.target, "version": F("version") + 1, **more}
+    if step.target in ("monitoring", "resolved"):
+        to["mitigated_at"] = Coalesce(F("mitigated_at"), _stamp("mitigated_at", at))
     if step.target == "resolved":
-        to["resolved_at"] = now
+        to["resolved_at"] = _stamp("resolved_at", at)
     if step.target in ("closed", "declined", "cancelled", "merged"):
-        to["closed_at"] = now
-    if step.target == "investigating":
-        to |= {"resolved_at": None, "mitigated_at": None}
-    Incident.objects.filter(pk=held.pk).update(**to)
+        to["closed_at"] = at
+    to |= dict.fromkeys(states.cleared_by(step))
+    guard = Incident.objects.filter(pk=held.pk, state=step.source, version=held.version)
+    guard = guard.filter(open_alerts=0) if step.verb == "close" else guard
+    if not guard.update(**to):
+        raise ValidationError("Somebody else was faster. Nothing was changed; look again.", code=STALE)
+
+
+def _tell(held: Incident, step: states.Move, words: str, at: datetime, *, actor: Any, **said: Any) -> None:
+    """The entry and the audit event of a move; `held` becomes the row as it now is."""
+    before = audit.snapshot(held)
+    held.refresh_from_db()
+    reason = str(said.pop("reason", ""))
+    add_entry(
+        incident=held, action=f"incident.{step.verb}", text=words, kind=HUMAN if actor else MACHINE, at=at,
+        tone="good" if step.target in ("monitoring", "resolved", "closed") else "neutral", actor=actor,
+        data={"from": step.source, "to": step.target, "version": held.version, **said},
+    )  # fmt: skip
+    changes = audit.changed(before, audit.snapshot(held))
+    audit.record(
+        f"incident.{step.verb}", resource=held, actor=actor, reason=reason, changes=changes, details=said
+    )
 
 
 @transaction.atomic
@@ -230,116 +309,18 @@ def mark_resolved(
     via: str = "admin",
     version: int | None = None,
 ) -> bool:
-    """Resolve out of any open state, for the verb of alerts that stops paging too. True if this call did it."""
-    held = Incident.objects.select_for_update().get(pk=incident.pk)
+    """Resolve out of any open state, for the verb of alerts that stops paging too. True if this call did it.
+
+    A person needs the role that the severity asks for; the portal itself (no actor) resolves any.
+    """
+    held = locked(incident)
     if not held.is_open:
         return False
-    _refuse_stale(held, version)
-    before = held.state
-    step = states.move(states.INCIDENT_MOVES, "resolve", before)
-    assert step is not None
-    if actor is not None and not may_move(actor, step):
+    refuse_stale(held, version)
+    step = _legal(held, "resolve")
+    if actor is not None and not may_move(actor, step, held.severity):
         raise PermissionDenied("Resolve: the role for this is missing.")
     _apply(held, step, at)
-    add_entry(
-        incident=held,
-        action="incident.resolve",
-        text=f"Resolved by {by} via {via}",
-        kind=HUMAN if actor else MACHINE,
-        at=at,
-        tone="good",
-        actor=actor,
-    )
-    changes = {"state": [before, "resolved"]}
-    audit.record(
-        "incident.resolve", resource=held, actor=actor, changes=changes, details={"by": by, "via": via}
-    )
+    _tell(held, step, f"Resolved by {by} via {via}", at, actor=actor, by=by, via=via)
     incident.refresh_from_db()
     return True
-
-
-# --- Facts that people correct ------------------------------------------------------------------------------------
-@transaction.atomic
-def take_command(*, incident: Incident, actor: Any, now: datetime) -> None:
-    """This person commands it from now on."""
-    before = incident.commander.get_username() if incident.commander else None
-    Incident.objects.filter(pk=incident.pk).update(commander=actor, version=F("version") + 1)
-    add_entry(
-        incident=incident, action="incident.command", text="Took command", kind=HUMAN, at=now, actor=actor
-    )
-    changes = {"commander": [before, actor.get_username()]}
-    audit.record("incident.command", resource=incident, actor=actor, changes=changes)
-    incident.refresh_from_db()
-
-
-@transaction.atomic
-def describe(*, incident: Incident, actor: Any, now: datetime, changes: Mapping[str, Any]) -> None:
-    """Title, summary and severity as people know better; a change of severity is part of the story."""
-    before = audit.snapshot(incident)
-    held = Incident.objects.select_for_update().get(pk=incident.pk)
-    for name in ("title", "summary", "severity"):
-        if name in changes:
-            setattr(held, name, changes[name])
-    held.version += 1
-    held.full_clean(exclude=["commander", "merged_into"])
-    held.save(update_fields=["title", "summary", "severity", "version"])
-    if before["severity"] != held.severity:
-        words = (
-            f"Severity changed from {Severity(before['severity']).label} to {Severity(held.severity).label}"
-        )
-        add_entry(incident=held, action="incident.severity", text=words, kind=HUMAN, at=now, actor=actor)
-    differs = audit.changed(before, audit.snapshot(held))
-    audit.record("incident.update", resource=held, actor=actor, changes=differs)
-    incident.refresh_from_db()
-
-
-@transaction.atomic
-def set_components(*, incident: Incident, components: Iterable[Component], actor: Any, now: datetime) -> None:
-    """Which parts are hit."""
-    before = sorted(incident.components.values_list("name", flat=True))
-    incident.components.set(components)
-    after = sorted(incident.components.values_list("name", flat=True))
-    if before == after:
-        return
-    words = f"Components: {', '.join(after) or 'none'}"
-    add_entry(incident=incident, action="incident.components", text=words, kind=HUMAN, at=now, actor=actor)
-    audit.record(
-        "incident.components", resource=incident, actor=actor, changes={"components": [before, after]}
-    )
-
-
-@transaction.atomic
-def correct_stamp(
-    *, incident: Incident, stamp: str, at: datetime | None, reason: str, actor: Any, now: datetime
-) -> None:
-    """Set one of the five stamps by hand. They stay in their order, none lies in the future, and it is said why."""
-    if stamp not in STAMPS:
-        raise ValidationError({"stamp": f"One of {', '.join(STAMPS)}."})
-    if not reason.strip():
-        raise ValidationError({"reason": "Say why the stamp is changed."})
-    held = Incident.objects.select_for_update().get(pk=incident.pk)
-    before = getattr(held, stamp)
-    setattr(held, stamp, at)
-    refuse_disorder(held, now)
-    Incident.objects.filter(pk=held.pk).update(**{stamp: at}, version=F("version") + 1)
-    label = stamp.removesuffix("_at").capitalize()
-    shown = timezone.localtime(at).strftime("%d %b %H:%M %Z") if at else "unset"
-    words = f"{label} corrected to {shown}: {reason.strip()}"
-    add_entry(incident=held, action="incident.stamp", text=words, kind=HUMAN, at=now, actor=actor)
-    changes = audit.plain({stamp: [before, at]})
-    audit.record("incident.stamp", resource=held, actor=actor, reason=reason, changes=changes)
-    incident.refresh_from_db()
-
-
-def refuse_disorder(incident: Incident, now: datetime) -> None:
-    """Stamps in order: began ≤ detected ≤ acknowledged, mitigated and resolved after it began, none ahead of now."""
-    if incident.began_at is None:
-        raise ValidationError({"began_at": "An incident has a beginning."})
-    known = [(name, getattr(incident, name)) for name in STAMPS if getattr(incident, name) is not None]
-    ahead = next((name for name, at in known if at > now), None)
-    if ahead:
-        raise ValidationError({ahead: "A stamp cannot lie in the future."})
-    for (earlier, first), (later, second) in pairwise(known):
-        if first > second and {earlier, later} != {"acknowledged_at", "mitigated_at"}:
-            words = f"{later.removesuffix('_at')} would lie before {earlier.removesuffix('_at')}."
-            raise ValidationError({later: words})

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from apps.core.severity import RANK, Severity
+
 INCIDENT_OPEN = frozenset({"triage", "investigating", "identified", "monitoring"})
 INCIDENT_ORDER = ("triage", "investigating", "identified", "monitoring", "resolved", "closed")
 
@@ -50,6 +52,45 @@ POSTMORTEM_MOVES = (
     Move("approve", "in_review", "approved", "Approve", "incidents.approve_postmortem"),
     Move("publish", "approved", "published", "Publish", "incidents.change_postmortem"),
 )
+
+
+ACTION_ITEM_MOVES = (
+    Move("start", "open", "in_progress", "Start", "incidents.change_actionitem"),
+    *(Move("finish", s, "done", "Done", "incidents.change_actionitem") for s in ("open", "in_progress")),
+    *(
+        Move("drop", s, "wont_do", "Won't do", "incidents.change_actionitem", True)
+        for s in ("open", "in_progress")
+    ),
+)
+
+# The two highest severities: ended, and made smaller, only by who answers for the whole.
+LEADING_SEVERITIES = (Severity.CRITICAL, Severity.ERROR)
+# What going back takes away: it was not mitigated, or not over, after all.
+_CLEARED = {
+    ("investigate", "monitoring"): ("mitigated_at",),
+    ("reopen", "resolved"): ("mitigated_at", "resolved_at"),
+}
+
+
+def permission_of(step: Move, severity: str) -> str:
+    """What a person needs for that move of an incident of that severity."""
+    return _LEAD if step.verb == "resolve" and severity in LEADING_SEVERITIES else step.permission
+
+
+def permission_to_rate(before: str, after: str) -> str:
+    """What a person needs to change a severity: making a loud incident quieter would go round `permission_of`."""
+    lower = RANK[Severity(after)] > RANK[Severity(before)]
+    return _LEAD if lower and before in LEADING_SEVERITIES else _WORK
+
+
+def cleared_by(step: Move) -> tuple[str, ...]:
+    """Stamps that no longer hold after a move backwards."""
+    return _CLEARED.get((step.verb, step.source), ())
+
+
+def verbs(moves: tuple[Move, ...]) -> list[str]:
+    """Every verb of a table, each once, in its order."""
+    return list(dict.fromkeys(m.verb for m in moves))
 
 
 def move(moves: tuple[Move, ...], verb: str, state: str) -> Move | None:

@@ -66,7 +66,7 @@ class Visitor:
 
     def press(self, label: str) -> None:
         """The first button whose words begin like that, and what it leads to."""
-        self.page.get_by_role("button", name=re.compile(f"^{re.escape(label)}(:|$)")).first.click()
+        self.page.get_by_role("button", name=re.compile(f"^{re.escape(label)}\\s*(:|$)")).first.click()
         self.page.wait_for_load_state()
 
     def overflow(self) -> int:

@@ -1,5 +1,4 @@
-"""Reads of the alerts room: who is paged next, what an incident's page and a post-mortem show of paging,
-figures."""
+"""Reads of the alerts room: who is paged next, what an incident's page and a post-mortem show of paging, figures."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -56,8 +55,7 @@ def alerts_panel(incident: Incident) -> Panel:
     """At the side of an incident: its alerts, newest first."""
     alerts = Alert.objects.filter(incident=incident).order_by("-triggered_at")[:SHOWN]
     rows = [
-        Row(a.title, _times(a), _badge(a), _change("alert", a.pk), a.sentence, a.triggered_at)
-        for a in alerts
+        Row(a.title, _times(a), _badge(a), _change("alert", a.pk), a.sentence, a.triggered_at) for a in alerts
     ]
     return Panel("Alerts", rows, empty="No alert is attached.", order=10)
 
@@ -119,8 +117,7 @@ def _change(model: str, pk: int) -> str:
 
 # --- Figures ------------------------------------------------------------------------------------------------
 def stats(*, now: datetime, days: int = 7) -> dict[str, Any]:
-    """Counts of what is open, by severity too; of the last days: how many, mean seconds to acknowledge,
-    pages."""
+    """Counts of what is open, by severity too; of the last days: how many, mean seconds to acknowledge, pages."""
     since = now - timedelta(days=days)
     open_ = Alert.objects.open().order_by()
     counts = open_.aggregate(

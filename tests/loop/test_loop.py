@@ -16,6 +16,7 @@ SET_UP = f"""
 import json
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Group
+from apps.alerts.builtin import ensure_builtin_rules
 from apps.alerts.models import AlertRule, EscalationPolicy, EscalationStep
 from apps.projects.services import create_token
 User = get_user_model()
@@ -23,9 +24,11 @@ made = {{}}
 for name in ("alice", "bob"):
     made[name] = User.objects.create_user(name, f"{{name}}@example.org", is_staff=True)
     made[name].groups.set(Group.objects.filter(name__in=["Responder", "Commander"]))
-policy = EscalationPolicy.objects.create(name="Test", repeat_count=0, fallback_user=made["alice"])
+policy = EscalationPolicy.objects.create(
+    name="Test", repeat_count=0, fallback_user=made["alice"], is_default=True)
 for order, (name, wait) in enumerate([("alice", 0), ("bob", {SECOND_STEP_S})]):
     EscalationStep.objects.create(policy=policy, order=order, wait_before_s=wait, kind="people").users.add(made[name])
+ensure_builtin_rules()
 AlertRule.objects.update(policy=policy)
 print(json.dumps(create_token(user=made["alice"], scopes=["api:read", "alerts:write"])[1]))
 """

@@ -15,10 +15,10 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "reliability_portal.settings")
 if not apps.ready:  # a worker and beat come in through this module
     django.setup()
 
-from django.utils import timezone  # noqa: E402
+from django.utils import timezone
 
-from apps.core import pulse, ticks  # noqa: E402
-from apps.core.ticks import Tick, table  # noqa: E402
+from apps.core import pulse, ticks
+from apps.core.ticks import Tick, table
 
 FAST, SLOW = "fast", "slow"
 TICKS = (
@@ -54,7 +54,8 @@ app.conf.beat_schedule = {
 @signals.before_task_publish.connect
 def beat_is_alive(**_: object) -> None:
     """Beat publishes every second; its pulse is that."""
-    if os.environ.get("PORTAL_PROCESS") == "beat":  # not the settings: beat is forked from the workers' process
+    # Not the settings: beat is forked from the workers' process.
+    if os.environ.get("PORTAL_PROCESS") == "beat":
         pulse.beat("beat", timezone.now())
 
 

@@ -108,8 +108,7 @@ def notify_resolved(alert: Alert, *, now: datetime, actor: Any = None) -> None:
 
 # --- Claiming -----------------------------------------------------------------------------------------------
 def due_ids(*, now: datetime, limit: int) -> list[int]:
-    """Ids of pages to try, the most urgent first, then the oldest. A claim whose lease ran out is due as
-    well."""
+    """Ids of pages to try, the most urgent first, then the oldest. A claim whose lease ran out is due as well."""
     due = Page.objects.filter(_LIVE, next_try_at__lte=now)
     rank = Case(*(When(urgency=word, then=number) for word, number in RANK.items()), default=9)
     return list(due.order_by(rank, "created_at", "id").values_list("pk", flat=True)[:limit])

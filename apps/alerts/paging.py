@@ -128,8 +128,7 @@ def start_escalation(*, alert: Alert, policy: EscalationPolicy, now: datetime) -
 
 
 def stop_escalations(alert_ids: Iterable[int]) -> int:
-    """End the runs of these alerts, whose rows the caller has locked. Pages are cancelled by a later
-    statement."""
+    """End the runs of these alerts, whose rows the caller has locked. Pages are cancelled by a later statement."""
     return Escalation.objects.filter(
         alert_id__in=list(alert_ids), state__in=(EscalationState.ACTIVE, EscalationState.PAUSED)
     ).update(state=EscalationState.STOPPED, version=F("version") + 1)
@@ -212,8 +211,7 @@ def _pages(
 
 
 def _close(run: Escalation, made: Plan, states: Counter[str], now: datetime) -> Move:
-    """The end of a run: done if a page went out, later if one is still on its way, else the fallback, and
-    red."""
+    """The end of a run: done if a page went out, later if one is still on its way, else the fallback, and red."""
     here = escalation.Stop(run.cycle, run.step, 0, closing=True)
     if states[PageState.SENT] or states[PageState.DELIVERED]:
         return Move(run, [], here, EscalationState.EXHAUSTED, now)
@@ -244,8 +242,7 @@ def _write_moves(moves: list[Move]) -> set[int]:
 
 
 def _tell(moves: list[Move], now: datetime) -> None:
-    """One audit event for the batch, naming each run; one timeline entry per run that belongs to an
-    incident."""
+    """One audit event for the batch, naming each run; one timeline entry per run that belongs to an incident."""
     spoken = [m for m in moves if m.pages or m.state != EscalationState.ACTIVE]
     if not spoken:
         return

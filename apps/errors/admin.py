@@ -106,14 +106,15 @@ class ErrorGroupAdmin(ButtonsMixin, FastListMixin, AuditedAdmin):
     ) -> HttpResponse:
         """The list with its sentence and a spark line a row."""
         response = super().changelist_view(request, extra_context)
-        changelist = getattr(response, "context_data", {}).get("cl")
+        facts = getattr(response, "context_data", {})
+        changelist = facts.get("cl")
         if changelist is not None:
             rows = list(changelist.result_list)
             found = queries.sparks([group.pk for group in rows], timezone.now())
             for group in rows:
                 group.spark = found[group.pk]
             changelist.result_list = rows
-            response.context_data["lede"] = _lede(changelist.result_count)
+            facts["lede"] = _lede(changelist.result_count)
         return response
 
     def change_view(

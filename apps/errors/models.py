@@ -60,14 +60,14 @@ class ErrorGroup(models.Model):
             # Rules: groups new or regressed since a moment.
             models.Index(fields=("first_seen",), name="errors_group_new"),
             models.Index(
-                fields=("regressed_at",), name="errors_group_regressed", condition=Q(regressed_at__isnull=False)
+                fields=("regressed_at",),
+                name="errors_group_regressed",
+                condition=Q(regressed_at__isnull=False),
             ),
             # The search field of the list.
             GinIndex(OpClass(Upper("title"), name="gin_trgm_ops"), name="errors_group_title"),
         )
-        permissions = (
-            ("resolve_errorgroup", "Can take, resolve, ignore and reopen error groups"),
-        )
+        permissions = (("resolve_errorgroup", "Can take, resolve, ignore and reopen error groups"),)
 
     def __str__(self) -> str:
         return self.title
@@ -214,4 +214,6 @@ class GroupTag(models.Model):
 
     class Meta:
         default_permissions = ()
-        constraints = (models.UniqueConstraint(fields=("group", "key", "value"), name="errors_grouptag_value"),)
+        constraints = (
+            models.UniqueConstraint(fields=("group", "key", "value"), name="errors_grouptag_value"),
+        )

@@ -7,6 +7,7 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin, messages
+from django.contrib.admin.widgets import AdminSplitDateTime
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
@@ -96,7 +97,7 @@ class StampForm(ReasonForm):
     """Correcting one of the five stamps."""
 
     stamp = forms.ChoiceField(choices=[(s, s.removesuffix("_at").capitalize()) for s in durations.STAMPS])
-    at = forms.SplitDateTimeField(widget=admin.widgets.AdminSplitDateTime, label="Time")
+    at = forms.SplitDateTimeField(widget=AdminSplitDateTime, label="Time")
     field_order = ("stamp", "at", "reason")
 
 

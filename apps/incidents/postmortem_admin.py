@@ -32,6 +32,8 @@ class DocumentForm(forms.ModelForm):  # type: ignore[type-arg]
 class ActionItemForm(forms.ModelForm):  # type: ignore[type-arg]
     """A promise."""
 
+    tracker_url = forms.URLField(required=False, max_length=200, assume_scheme="https")
+
     class Meta:
         model = ActionItem
         fields = ("title", "kind", "owner", "due_on", "tracker_url")

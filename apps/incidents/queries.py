@@ -18,13 +18,14 @@ GOAL_MIN = {"acknowledged_at": 5, "mitigated_at": 15}
 
 @dataclass(frozen=True)
 class Stamp:
-    """One of the five: state is done, running, missing or to_come."""
+    """One of the five: state is done, running, missing or to_come; a running one counts from `since`."""
 
     name: str
     label: str
     at: datetime | None
     note: str
     state: str
+    since: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -73,15 +74,17 @@ def stamps(incident: Incident, now: datetime) -> list[Stamp]:
         "mitigated_at": _after(took.to_mitigate),
         "resolved_at": _after(took.to_restore),
     }
-    found, running = [], incident.is_open
+    found: list[Stamp] = []
+    running, before = incident.is_open, incident.began_at
     for name, note in notes.items():
         at = getattr(incident, name)
         label = name.removesuffix("_at").capitalize()
         if at is not None:
             found.append(Stamp(name, label, at, note, "done"))
+            before = at
         elif running:
             goal = f", goal {GOAL_MIN[name]} min" if name in GOAL_MIN else ""
-            found.append(Stamp(name, label, None, f"running{goal}", "running"))
+            found.append(Stamp(name, label, None, f"running{goal}", "running", before))
             running = False
         else:
             found.append(Stamp(name, label, None, "not yet" if incident.is_open else "not set",

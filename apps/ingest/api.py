@@ -19,7 +19,7 @@ from apps.core import jsontext, problems
 from apps.core.refusal import Refused
 from apps.errors.new_event import Intake, NewEvent
 from apps.errors.records import CLIENT, from_record
-from apps.ingest import auth, door, inbox
+from apps.ingest import door, inbox
 from apps.ingest.drain import hash_key
 from apps.ingest.models import EntryKind
 from apps.ingest.unpack import unpack

@@ -18,7 +18,7 @@ import msgspec
 import orjson
 import structlog
 from django.conf import settings
-from django.db import DataError, DatabaseError, IntegrityError, connection, transaction
+from django.db import DatabaseError, DataError, IntegrityError, connection, transaction
 from django.utils import timezone
 
 from apps.core import jsontext

@@ -16,11 +16,15 @@ import psycopg
 import structlog
 from django.conf import settings
 from django.db import connections
+from psycopg.types.json import Jsonb
 
 log = structlog.get_logger("portal.inbox")
 MOST_AT_ONCE = 200
 WAIT_AT_MOST_S = 10.0
-_COPY = "COPY ingest_inboxentry (received_at, project_id, kind, coding, context, body, attempts) FROM STDIN (FORMAT BINARY)"
+_COPY = (
+    "COPY ingest_inboxentry (received_at, project_id, kind, coding, context, body, attempts)"
+    " FROM STDIN (FORMAT BINARY)"
+)
 _TYPES = ["timestamptz", "int8", "int2", "text", "jsonb", "bytea", "int2"]
 
 
@@ -108,7 +112,7 @@ class Committer:
         with connection.transaction(), connection.cursor() as cursor, cursor.copy(_COPY) as copy:
             copy.set_types(_TYPES)
             for e in entries:
-                context = psycopg.types.json.Jsonb(e.context, dumps=bytes.decode)
+                context = Jsonb(e.context, dumps=bytes.decode)
                 copy.write_row((now, e.project_id, e.kind, e.coding, context, e.body, 0))
         self._measure(connection)
 

@@ -26,7 +26,7 @@ _remembered: dict[str, tuple[float, KeyFacts | None]] = {}
 
 
 def find(public_key: str) -> KeyFacts | None:
-    """The facts of a usable key, None for any other. DatabaseError if the database is away and the key is a stranger."""
+    """The facts of a usable key, None for any other. DatabaseError if the database is away and the key unknown."""
     held = _remembered.get(public_key)
     if held and time.monotonic() - held[0] < FRESH_S:
         return held[1]

@@ -46,7 +46,9 @@ class Sender(threading.Thread):
         connection = None
         while (now := time.monotonic()) < self.until:
             try:
-                connection = connection or http.client.HTTPConnection("127.0.0.1", self.portal.port, timeout=15)
+                connection = connection or http.client.HTTPConnection(
+                    "127.0.0.1", self.portal.port, timeout=15
+                )
                 self._send(connection)
             except (OSError, http.client.HTTPException):
                 self.refused += 1

@@ -8,202 +8,351 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
-        ('core', '0002_partition_functions'),  # trigram search of titles
-        ('projects', '0001_initial'),
+        ("core", "0002_partition_functions"),  # trigram search of titles
+        ("projects", "0001_initial"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='SeenEvent',
+            name="SeenEvent",
             fields=[
-                ('id', models.UUIDField(editable=False, help_text='Project and event id, hashed.', primary_key=True, serialize=False)),
-                ('seen_at', models.DateTimeField(db_index=True)),
-                ('stored_as', models.UUIDField()),
+                (
+                    "id",
+                    models.UUIDField(
+                        editable=False,
+                        help_text="Project and event id, hashed.",
+                        primary_key=True,
+                        serialize=False,
+                    ),
+                ),
+                ("seen_at", models.DateTimeField(db_index=True)),
+                ("stored_as", models.UUIDField()),
             ],
             options={
-                'default_permissions': (),
+                "default_permissions": (),
             },
         ),
         migrations.CreateModel(
-            name='ErrorGroup',
+            name="ErrorGroup",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('fingerprint', models.CharField(max_length=64)),
-                ('title', models.CharField(max_length=300)),
-                ('culprit', models.CharField(blank=True, max_length=200)),
-                ('error_type', models.CharField(help_text='Its class, such as Validation Error.', max_length=80)),
-                ('exception_type', models.CharField(blank=True, max_length=200)),
-                ('severity', models.CharField(choices=[('Critical', 'Critical'), ('Major', 'Major'), ('Minor', 'Minor')], help_text='Of its latest event.', max_length=8)),
-                ('status', models.CharField(choices=[('unresolved', 'Unresolved'), ('resolved', 'Resolved'), ('ignored', 'Ignored')], default='unresolved', max_length=10)),
-                ('first_seen', models.DateTimeField()),
-                ('last_seen', models.DateTimeField()),
-                ('first_release', models.CharField(blank=True, max_length=200)),
-                ('last_release', models.CharField(blank=True, max_length=200)),
-                ('event_count', models.BigIntegerField(default=0)),
-                ('user_count', models.BigIntegerField(default=0, help_text='Distinct hashed users.')),
-                ('last_event_id', models.UUIDField(null=True)),
-                ('resolved_at', models.DateTimeField(blank=True, null=True)),
-                ('resolved_by', models.CharField(blank=True, max_length=150)),
-                ('resolved_in_release', models.CharField(blank=True, max_length=200)),
-                ('resolution_notes', models.TextField(blank=True)),
-                ('regressed_at', models.DateTimeField(blank=True, null=True)),
-                ('times_regressed', models.PositiveIntegerField(default=0)),
-                ('backfilled', models.BooleanField(default=False, editable=False)),
-                ('assignee', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='error_groups', to=settings.AUTH_USER_MODEL)),
-                ('component', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='error_groups', to='projects.component')),
-                ('project', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='error_groups', to='projects.project')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("fingerprint", models.CharField(max_length=64)),
+                ("title", models.CharField(max_length=300)),
+                ("culprit", models.CharField(blank=True, max_length=200)),
+                (
+                    "error_type",
+                    models.CharField(help_text="Its class, such as Validation Error.", max_length=80),
+                ),
+                ("exception_type", models.CharField(blank=True, max_length=200)),
+                (
+                    "severity",
+                    models.CharField(
+                        choices=[("Critical", "Critical"), ("Major", "Major"), ("Minor", "Minor")],
+                        help_text="Of its latest event.",
+                        max_length=8,
+                    ),
+                ),
+                (
+                    "status",
+                    models.CharField(
+                        choices=[
+                            ("unresolved", "Unresolved"),
+                            ("resolved", "Resolved"),
+                            ("ignored", "Ignored"),
+                        ],
+                        default="unresolved",
+                        max_length=10,
+                    ),
+                ),
+                ("first_seen", models.DateTimeField()),
+                ("last_seen", models.DateTimeField()),
+                ("first_release", models.CharField(blank=True, max_length=200)),
+                ("last_release", models.CharField(blank=True, max_length=200)),
+                ("event_count", models.BigIntegerField(default=0)),
+                ("user_count", models.BigIntegerField(default=0, help_text="Distinct hashed users.")),
+                ("last_event_id", models.UUIDField(null=True)),
+                ("resolved_at", models.DateTimeField(blank=True, null=True)),
+                ("resolved_by", models.CharField(blank=True, max_length=150)),
+                ("resolved_in_release", models.CharField(blank=True, max_length=200)),
+                ("resolution_notes", models.TextField(blank=True)),
+                ("regressed_at", models.DateTimeField(blank=True, null=True)),
+                ("times_regressed", models.PositiveIntegerField(default=0)),
+                ("backfilled", models.BooleanField(default=False, editable=False)),
+                (
+                    "assignee",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="error_groups",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "component",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="error_groups",
+                        to="projects.component",
+                    ),
+                ),
+                (
+                    "project",
+                    models.ForeignKey(
+                        db_index=False,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="error_groups",
+                        to="projects.project",
+                    ),
+                ),
             ],
             options={
-                'ordering': ('-last_seen',),
-                'permissions': (('resolve_errorgroup', 'Can take, resolve, ignore and reopen error groups'),),
+                "ordering": ("-last_seen",),
+                "permissions": (("resolve_errorgroup", "Can take, resolve, ignore and reopen error groups"),),
             },
         ),
         migrations.CreateModel(
-            name='ErrorEvent',
+            name="ErrorEvent",
             fields=[
-                ('id', models.UUIDField(editable=False, primary_key=True, serialize=False)),
-                ('event_id', models.CharField(help_text="The sender's id, 32 hex digits.", max_length=32)),
-                ('occurred_at', models.DateTimeField()),
-                ('received_at', models.DateTimeField()),
-                ('severity', models.CharField(choices=[('Critical', 'Critical'), ('Major', 'Major'), ('Minor', 'Minor')], max_length=8)),
-                ('error_type', models.CharField(max_length=80)),
-                ('message', models.TextField(blank=True)),
-                ('user_hash', models.CharField(blank=True, max_length=64)),
-                ('user_impact', models.BooleanField(default=True)),
-                ('release', models.CharField(blank=True, max_length=200)),
-                ('environment', models.CharField(blank=True, max_length=64)),
-                ('endpoint', models.CharField(blank=True, max_length=200)),
-                ('device_type', models.CharField(blank=True, max_length=8)),
-                ('source', models.CharField(help_text='sentry, server, client or demo.', max_length=8)),
-                ('tags', models.JSONField(default=dict)),
-                ('payload', models.JSONField(default=dict)),
-                ('backfilled', models.BooleanField(default=False, editable=False)),
-                ('component', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.DO_NOTHING, to='projects.component')),
-                ('project', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.DO_NOTHING, to='projects.project')),
-                ('group', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.DO_NOTHING, related_name='events', to='errors.errorgroup')),
+                ("id", models.UUIDField(editable=False, primary_key=True, serialize=False)),
+                ("event_id", models.CharField(help_text="The sender's id, 32 hex digits.", max_length=32)),
+                ("occurred_at", models.DateTimeField()),
+                ("received_at", models.DateTimeField()),
+                (
+                    "severity",
+                    models.CharField(
+                        choices=[("Critical", "Critical"), ("Major", "Major"), ("Minor", "Minor")],
+                        max_length=8,
+                    ),
+                ),
+                ("error_type", models.CharField(max_length=80)),
+                ("message", models.TextField(blank=True)),
+                ("user_hash", models.CharField(blank=True, max_length=64)),
+                ("user_impact", models.BooleanField(default=True)),
+                ("release", models.CharField(blank=True, max_length=200)),
+                ("environment", models.CharField(blank=True, max_length=64)),
+                ("endpoint", models.CharField(blank=True, max_length=200)),
+                ("device_type", models.CharField(blank=True, max_length=8)),
+                ("source", models.CharField(help_text="sentry, server, client or demo.", max_length=8)),
+                ("tags", models.JSONField(default=dict)),
+                ("payload", models.JSONField(default=dict)),
+                ("backfilled", models.BooleanField(default=False, editable=False)),
+                (
+                    "component",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        db_index=False,
+                        on_delete=django.db.models.deletion.DO_NOTHING,
+                        to="projects.component",
+                    ),
+                ),
+                (
+                    "project",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        db_index=False,
+                        on_delete=django.db.models.deletion.DO_NOTHING,
+                        to="projects.project",
+                    ),
+                ),
+                (
+                    "group",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        db_index=False,
+                        on_delete=django.db.models.deletion.DO_NOTHING,
+                        related_name="events",
+                        to="errors.errorgroup",
+                    ),
+                ),
             ],
             options={
-                'ordering': ('-id',),
-                'default_permissions': ('view',),
+                "ordering": ("-id",),
+                "default_permissions": ("view",),
             },
         ),
         migrations.CreateModel(
-            name='ErrorMinute',
+            name="ErrorMinute",
             fields=[
-                ('id', models.BigAutoField(primary_key=True, serialize=False)),
-                ('minute', models.DateTimeField()),
-                ('severity', models.CharField(choices=[('Critical', 'Critical'), ('Major', 'Major'), ('Minor', 'Minor')], max_length=8)),
-                ('n', models.BigIntegerField()),
-                ('impacting', models.BigIntegerField(help_text='Of them with user impact.')),
-                ('component', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, to='projects.component')),
-                ('project', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, to='projects.project')),
+                ("id", models.BigAutoField(primary_key=True, serialize=False)),
+                ("minute", models.DateTimeField()),
+                (
+                    "severity",
+                    models.CharField(
+                        choices=[("Critical", "Critical"), ("Major", "Major"), ("Minor", "Minor")],
+                        max_length=8,
+                    ),
+                ),
+                ("n", models.BigIntegerField()),
+                ("impacting", models.BigIntegerField(help_text="Of them with user impact.")),
+                (
+                    "component",
+                    models.ForeignKey(
+                        db_index=False, on_delete=django.db.models.deletion.CASCADE, to="projects.component"
+                    ),
+                ),
+                (
+                    "project",
+                    models.ForeignKey(
+                        db_index=False, on_delete=django.db.models.deletion.CASCADE, to="projects.project"
+                    ),
+                ),
             ],
             options={
-                'default_permissions': (),
+                "default_permissions": (),
             },
         ),
         migrations.CreateModel(
-            name='GroupHour',
+            name="GroupHour",
             fields=[
-                ('id', models.BigAutoField(primary_key=True, serialize=False)),
-                ('hour', models.DateTimeField()),
-                ('n', models.BigIntegerField()),
-                ('group', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='hours', to='errors.errorgroup')),
+                ("id", models.BigAutoField(primary_key=True, serialize=False)),
+                ("hour", models.DateTimeField()),
+                ("n", models.BigIntegerField()),
+                (
+                    "group",
+                    models.ForeignKey(
+                        db_index=False,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="hours",
+                        to="errors.errorgroup",
+                    ),
+                ),
             ],
             options={
-                'default_permissions': (),
+                "default_permissions": (),
             },
         ),
         migrations.CreateModel(
-            name='GroupTag',
+            name="GroupTag",
             fields=[
-                ('id', models.BigAutoField(primary_key=True, serialize=False)),
-                ('key', models.CharField(max_length=64)),
-                ('value', models.CharField(max_length=200)),
-                ('n', models.BigIntegerField()),
-                ('group', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='tag_counts', to='errors.errorgroup')),
+                ("id", models.BigAutoField(primary_key=True, serialize=False)),
+                ("key", models.CharField(max_length=64)),
+                ("value", models.CharField(max_length=200)),
+                ("n", models.BigIntegerField()),
+                (
+                    "group",
+                    models.ForeignKey(
+                        db_index=False,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="tag_counts",
+                        to="errors.errorgroup",
+                    ),
+                ),
             ],
             options={
-                'default_permissions': (),
+                "default_permissions": (),
             },
         ),
         migrations.CreateModel(
-            name='GroupUser',
+            name="GroupUser",
             fields=[
-                ('id', models.BigAutoField(primary_key=True, serialize=False)),
-                ('user_hash', models.CharField(max_length=64)),
-                ('last_seen', models.DateTimeField()),
-                ('group', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, to='errors.errorgroup')),
+                ("id", models.BigAutoField(primary_key=True, serialize=False)),
+                ("user_hash", models.CharField(max_length=64)),
+                ("last_seen", models.DateTimeField()),
+                (
+                    "group",
+                    models.ForeignKey(
+                        db_index=False, on_delete=django.db.models.deletion.CASCADE, to="errors.errorgroup"
+                    ),
+                ),
             ],
             options={
-                'default_permissions': (),
+                "default_permissions": (),
             },
         ),
         migrations.CreateModel(
-            name='EndpointMinute',
+            name="EndpointMinute",
             fields=[
-                ('id', models.BigAutoField(primary_key=True, serialize=False)),
-                ('minute', models.DateTimeField()),
-                ('endpoint', models.CharField(max_length=200)),
-                ('n', models.BigIntegerField()),
-                ('project', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, to='projects.project')),
+                ("id", models.BigAutoField(primary_key=True, serialize=False)),
+                ("minute", models.DateTimeField()),
+                ("endpoint", models.CharField(max_length=200)),
+                ("n", models.BigIntegerField()),
+                (
+                    "project",
+                    models.ForeignKey(
+                        db_index=False, on_delete=django.db.models.deletion.CASCADE, to="projects.project"
+                    ),
+                ),
             ],
             options={
-                'default_permissions': (),
-                'constraints': [models.UniqueConstraint(fields=('minute', 'project', 'endpoint'), name='errors_endpoint_minute')],
+                "default_permissions": (),
+                "constraints": [
+                    models.UniqueConstraint(
+                        fields=("minute", "project", "endpoint"), name="errors_endpoint_minute"
+                    )
+                ],
             },
         ),
         migrations.AddIndex(
-            model_name='errorgroup',
-            index=models.Index(fields=['status', '-last_seen'], name='errors_group_status'),
+            model_name="errorgroup",
+            index=models.Index(fields=["status", "-last_seen"], name="errors_group_status"),
         ),
         migrations.AddIndex(
-            model_name='errorgroup',
-            index=models.Index(fields=['project', 'status', '-last_seen'], name='errors_group_project'),
+            model_name="errorgroup",
+            index=models.Index(fields=["project", "status", "-last_seen"], name="errors_group_project"),
         ),
         migrations.AddIndex(
-            model_name='errorgroup',
-            index=models.Index(fields=['first_seen'], name='errors_group_new'),
+            model_name="errorgroup",
+            index=models.Index(fields=["first_seen"], name="errors_group_new"),
         ),
         migrations.AddIndex(
-            model_name='errorgroup',
-            index=models.Index(condition=models.Q(('regressed_at__isnull', False)), fields=['regressed_at'], name='errors_group_regressed'),
+            model_name="errorgroup",
+            index=models.Index(
+                condition=models.Q(("regressed_at__isnull", False)),
+                fields=["regressed_at"],
+                name="errors_group_regressed",
+            ),
         ),
         migrations.AddIndex(
-            model_name='errorgroup',
-            index=django.contrib.postgres.indexes.GinIndex(django.contrib.postgres.indexes.OpClass(django.db.models.functions.text.Upper('title'), name='gin_trgm_ops'), name='errors_group_title'),
+            model_name="errorgroup",
+            index=django.contrib.postgres.indexes.GinIndex(
+                django.contrib.postgres.indexes.OpClass(
+                    django.db.models.functions.text.Upper("title"), name="gin_trgm_ops"
+                ),
+                name="errors_group_title",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='errorgroup',
-            constraint=models.UniqueConstraint(fields=('project', 'fingerprint'), name='errors_group_fingerprint'),
+            model_name="errorgroup",
+            constraint=models.UniqueConstraint(
+                fields=("project", "fingerprint"), name="errors_group_fingerprint"
+            ),
         ),
         migrations.AddIndex(
-            model_name='errorevent',
-            index=models.Index(fields=['group', '-id'], name='errors_event_group'),
+            model_name="errorevent",
+            index=models.Index(fields=["group", "-id"], name="errors_event_group"),
         ),
         migrations.AddConstraint(
-            model_name='errorminute',
-            constraint=models.UniqueConstraint(fields=('minute', 'component', 'severity'), name='errors_minute_component_severity'),
+            model_name="errorminute",
+            constraint=models.UniqueConstraint(
+                fields=("minute", "component", "severity"), name="errors_minute_component_severity"
+            ),
         ),
         migrations.AddIndex(
-            model_name='grouphour',
-            index=models.Index(fields=['hour'], name='errors_grouphour_hour'),
+            model_name="grouphour",
+            index=models.Index(fields=["hour"], name="errors_grouphour_hour"),
         ),
         migrations.AddConstraint(
-            model_name='grouphour',
-            constraint=models.UniqueConstraint(fields=('group', 'hour'), name='errors_grouphour_group_hour'),
+            model_name="grouphour",
+            constraint=models.UniqueConstraint(fields=("group", "hour"), name="errors_grouphour_group_hour"),
         ),
         migrations.AddConstraint(
-            model_name='grouptag',
-            constraint=models.UniqueConstraint(fields=('group', 'key', 'value'), name='errors_grouptag_value'),
+            model_name="grouptag",
+            constraint=models.UniqueConstraint(
+                fields=("group", "key", "value"), name="errors_grouptag_value"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='groupuser',
-            constraint=models.UniqueConstraint(fields=('group', 'user_hash'), name='errors_groupuser_user'),
+            model_name="groupuser",
+            constraint=models.UniqueConstraint(fields=("group", "user_hash"), name="errors_groupuser_user"),
         ),
     ]

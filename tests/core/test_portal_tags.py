@@ -73,7 +73,9 @@ def test_hostile_text_stays_text_in_every_tag(source, text):
 
 
 @pytest.mark.parametrize("value", NOTHING)
-@pytest.mark.parametrize("tag", ["badge v", "when v", "since v", "duration v", "figure v", "avatar v", "precise v"])
+@pytest.mark.parametrize(
+    "tag", ["badge v", "when v", "since v", "duration v", "figure v", "avatar v", "precise v"]
+)
 def test_a_missing_or_senseless_value_is_said_without_an_error(tag, value):
     elements(drawn("{% " + tag + " %}", v=value))
 

@@ -75,7 +75,11 @@ def precise(at: object) -> SafeString:
     """The sender's own time to the millisecond; what is no time is shown as it came."""
     found = wording.moment(at)
     try:
-        return _time(found, wording.precise_words(found, timezone.get_current_timezone())) if found else show_marks(at)
+        return (
+            _time(found, wording.precise_words(found, timezone.get_current_timezone()))
+            if found
+            else show_marks(at)
+        )
     except (ValueError, OverflowError):  # the ends of the calendar have no other zone
         return show_marks(at)
 

@@ -54,3 +54,11 @@ def need(program: str | None, reason: str) -> str:
     if CI:
         pytest.fail(reason)
     pytest.skip(reason)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport():
+    """Workers of a parallel run send reports as UTF-8; what hostile input made the portal log may not be that."""
+    report = yield
+    report.sections = [(name, text.encode("utf-8", "replace").decode()) for name, text in report.sections]
+    return report

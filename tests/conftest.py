@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+from pathlib import Path
 
 import hypothesis
 import pytest
@@ -19,6 +20,9 @@ def pytest_configure(config):
     hypothesis.settings.register_profile("house", deadline=None)
     hypothesis.settings.load_profile("house")
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+    # Workers of a parallel run have databases of their own, and of the one Valkey a corner of their own.
+    settings.CACHES["default"]["KEY_PREFIX"] = os.environ.get("PYTEST_XDIST_WORKER", "alone")
+    Path(settings.STATIC_ROOT).mkdir(parents=True, exist_ok=True)  # a missing one is a warning in each test
     servers = contextlib.ExitStack()
     servers.enter_context(embedded.running(DATA, title="tests"))
     config.add_cleanup(servers.close)

@@ -29,7 +29,7 @@ from apps.alerts.models import (
 )
 from apps.audit import services as audit
 from apps.audit.models import Category
-from apps.core.ticks import TickReport
+from apps.core.ticks import TickReport, wake
 from apps.incidents import services as incidents
 
 BATCH = 500
@@ -111,6 +111,7 @@ def start_escalation(*, alert: Alert, policy: EscalationPolicy, now: datetime) -
     stored, new = Escalation.objects.get_or_create(alert=alert, epoch=alert.epoch, defaults=begun)
     if not new:
         return None
+    wake("alerts.escalate")
     wrong = [p for step in made.steps for p in step.problems] + list(made.problems)
     audit.record(
         "escalation.start",

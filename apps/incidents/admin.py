@@ -53,7 +53,7 @@ class OpenFilter(admin.SimpleListFilter):
         return queryset.filter(state=value) if value else queryset.filter(state__in=states.INCIDENT_OPEN)
 
 
-class OpenForm(forms.ModelForm):  # type: ignore[type-arg]
+class OpenForm(forms.ModelForm):
     """Opening an incident by hand."""
 
     class Meta:
@@ -71,7 +71,7 @@ class OpenForm(forms.ModelForm):  # type: ignore[type-arg]
         return cleaned
 
 
-class DescribeForm(forms.ModelForm):  # type: ignore[type-arg]
+class DescribeForm(forms.ModelForm):
     """What people correct later. The version that the page showed tells whether somebody was faster."""
 
     seen_version = forms.IntegerField(widget=forms.HiddenInput, required=False)
@@ -181,7 +181,9 @@ class IncidentAdmin(ButtonsMixin, FastListMixin, AuditedAdmin):
 
     def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
         """One form for opening, another for correcting."""
-        form = super().get_form(request, obj, change=change, form=DescribeForm if obj else OpenForm, **kwargs)
+        form: Any = super().get_form(
+            request, obj, change=change, form=DescribeForm if obj else OpenForm, **kwargs
+        )
         form.person = request.user
         return form
 
@@ -212,10 +214,10 @@ class IncidentAdmin(ButtonsMixin, FastListMixin, AuditedAdmin):
                 now=timezone.now(),
             )  # fmt: skip
 
-    def log_addition(self, request: HttpRequest, obj: Any, message: Any) -> None:
+    def log_addition(self, request: HttpRequest, obj: Any, message: Any) -> Any:
         """The service has logged it."""
 
-    def log_change(self, request: HttpRequest, obj: Any, message: Any) -> None:
+    def log_change(self, request: HttpRequest, obj: Any, message: Any) -> Any:
         """The service has logged it."""
 
     def get_buttons(self, obj: Any) -> tuple[Button, ...]:

@@ -19,7 +19,7 @@ from apps.incidents import action_items, export, postmortems
 from apps.incidents.models import ActionItem, PostMortem
 
 
-class DocumentForm(forms.ModelForm):  # type: ignore[type-arg]
+class DocumentForm(forms.ModelForm):
     """The sections; `seen_version` tells whether somebody saved meanwhile."""
 
     seen_version = forms.IntegerField(widget=forms.HiddenInput, required=False)
@@ -29,7 +29,7 @@ class DocumentForm(forms.ModelForm):  # type: ignore[type-arg]
         fields = PostMortem.SECTIONS
 
 
-class ActionItemForm(forms.ModelForm):  # type: ignore[type-arg]
+class ActionItemForm(forms.ModelForm):
     """A promise."""
 
     tracker_url = forms.URLField(required=False, max_length=200, assume_scheme="https")
@@ -114,7 +114,7 @@ class PostMortemAdmin(ButtonsMixin, FastListMixin, AuditedAdmin):
         request.method = "GET"
         return self.change_view(request, str(obj.pk), extra_context={"typed": typed})
 
-    def log_change(self, request: HttpRequest, obj: Any, message: Any) -> None:
+    def log_change(self, request: HttpRequest, obj: Any, message: Any) -> Any:
         """The service has logged it."""
 
     def change_view(
@@ -192,7 +192,7 @@ class DueFilter(admin.SimpleListFilter):
         """Narrow."""
         value, open_ = self.value(), queryset.filter(state__in=("open", "in_progress"))
         if value == "mine":
-            return open_.filter(owner=request.user)
+            return open_.filter(owner_id=request.user.pk)
         if value == "overdue":
             return open_.filter(due_on__lt=timezone.localdate())
         if value == "ended":

@@ -32,7 +32,7 @@ def is_empty() -> bool:
     return not Project.objects.exists() and not Incident.objects.exists()
 
 
-def load(*, now: datetime, seed: int, say: Say) -> Project:
+def load(*, now: datetime, seed: int, say: Say, n_errors: int = story.ERRORS) -> Project:
     """Everything, in the order in which it hangs together. Figures are said as they come."""
     say("people, components, policy")
     with transaction.atomic():
@@ -40,7 +40,7 @@ def load(*, now: datetime, seed: int, say: Say) -> Project:
         project = _project()
         components = _components(project)
         policy = _policy(people)
-    errors(project=project, now=now, seed=seed, say=say)
+    errors(project=project, moments=story.moments(now, seed, n_errors), now=now, seed=seed, say=say)
     say("decisions about groups, past incidents, post-mortems")
     with transaction.atomic():
         _decide(project, people, now)
@@ -109,10 +109,9 @@ def _policy(people: dict[str, Any]) -> EscalationPolicy:
 
 
 # --- Errors -------------------------------------------------------------------------------------------------------
-def errors(*, project: Project, now: datetime, seed: int, say: Say) -> None:
-    """About 40,000 events through the same storing as real ones, oldest first."""
+def errors(*, project: Project, moments: list[story.Moment], now: datetime, seed: int, say: Say) -> None:
+    """The events through the same storing as real ones, oldest first."""
     partitions.ensure("errors_errorevent", now - timedelta(days=story.DAYS + 2), now + timedelta(days=1))
-    moments = story.moments(now, seed)
     for start in range(0, len(moments), BATCH):
         chunk = enumerate(moments[start : start + BATCH], start)
         storing.store_batch(

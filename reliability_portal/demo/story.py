@@ -19,6 +19,7 @@ ERRORS = 30_000
 USERS = 4_200
 OPEN_FOR = timedelta(minutes=6)
 OPEN_ERRORS = 118
+FEWEST = OPEN_ERRORS + sum(past.burst for past in PASTS)
 DAY = timedelta(days=1)
 _BROWSERS = ("Chrome", "Safari", "Firefox", "Edge")
 
@@ -44,11 +45,11 @@ def _weight(at: datetime) -> float:
     return by_hour * (0.62 if at.weekday() >= 5 else 1.0)
 
 
-def moments(now: datetime, seed: int) -> list[Moment]:
-    """All errors of the story in order of time."""
+def moments(now: datetime, seed: int, n: int = ERRORS) -> list[Moment]:
+    """All n errors of the story in order of time; at least FEWEST, since the incidents need theirs."""
     dice = random.Random(seed)  # noqa: S311  a story, no secret
     found = [*_bursts(now, dice), *_open_one(now, dice)]
-    found += _stream(now, ERRORS - len(found), dice)
+    found += _stream(now, n - len(found), dice)
     return sorted(found, key=lambda m: (m.at, m.failure.kind, m.failure.module))
 
 

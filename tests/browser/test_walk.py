@@ -8,7 +8,7 @@ from tests.browser import chromium
 from tests.conftest import need
 from tests.loop.portal import running_portal
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("portals")]
 
 
 @pytest.fixture(scope="module")

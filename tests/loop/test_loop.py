@@ -11,6 +11,8 @@ import pytest
 from tests.core.processes import PROJECT
 from tests.loop.portal import KEY, eventually, running_portal
 
+pytestmark = pytest.mark.xdist_group("portals")
+
 SECOND_STEP_S = 20
 SET_UP = f"""
 import json
@@ -57,7 +59,8 @@ sentry_sdk.flush(10)
 FLASK_APP = """
 import sys
 import sentry_sdk
-sentry_sdk.init(sys.argv[1], release="shop@1.4.2", environment="test")
+from sentry_sdk.integrations.flask import FlaskIntegration
+sentry_sdk.init(sys.argv[1], integrations=[FlaskIntegration(transaction_style="url")], release="shop@1.4.2")
 from flask import Flask
 app = Flask(__name__)
 @app.route("/journal/entry")

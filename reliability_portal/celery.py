@@ -69,3 +69,11 @@ def worker_is_alive(**_: object) -> None:
 def tick(name: str, slot: int) -> None:
     """Wake one tick; whatever it does is in its room."""
     ticks.run(name, slot)
+
+
+def _ring(one: Tick) -> None:
+    """How a tick wakes another: a message like beat's, not tried again when the broker is away."""
+    tick.apply_async((one.name, 0), queue=one.queue, expires=10, retry=False)
+
+
+table.waker = _ring

@@ -1,5 +1,4 @@
-"""Rules, policies and channels in the admin; alerts with their buttons; the outbox and its receipts to
-read."""
+"""Rules, policies and channels in the admin; alerts with their buttons; the outbox and its receipts to read."""
 
 from datetime import timedelta
 from typing import Any

@@ -20,7 +20,7 @@ from apps.errors import storing
 from apps.errors.models import ErrorGroup
 from apps.incidents.models import Incident
 from apps.projects import services as projects
-from apps.projects.models import Component, Project, RoutingRule, Team
+from apps.projects.models import Component, Project, Team
 from reliability_portal.demo import cast, history, story
 
 BATCH = 1000
@@ -88,8 +88,6 @@ def _components(project: Project) -> dict[str, Component]:
     project.components.update(team=team)
     for name, others in cast.DEPENDS_ON.items():
         found[name].depends_on.set([found[other] for other in others])
-    for order, (pattern, component) in enumerate(cast.ROUTES, 1):
-        RoutingRule.objects.create(project=project, order=order, pattern=pattern, component=component)
     return found
 
 
@@ -159,7 +157,7 @@ def open_one(*, project: Project, component: Component, policy: EscalationPolicy
             rule=rule,
             policy=policy,
             value=float(story.OPEN_ERRORS),
-            sentence=f"{story.OPEN_ERRORS} Critical errors in Payments within 5 min (rule: 1 or more).",
+            sentence=f"Critical errors in Payments: {story.OPEN_ERRORS} within 5 min (rule: ≥ 1).",
             first_seen_at=began,
         ),
         now=fired_at,

@@ -18,6 +18,7 @@ SET_UP = f"""
 import json
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Group
+from apps.alerts.builtin import ensure_builtin_rules
 from apps.alerts.models import AlertRule, EscalationPolicy, EscalationStep
 from apps.projects.services import create_token
 User = get_user_model()
@@ -25,9 +26,11 @@ made = {{}}
 for name in ("alice", "bob"):
     made[name] = User.objects.create_user(name, f"{{name}}@example.org", is_staff=True)
     made[name].groups.set(Group.objects.filter(name__in=["Responder", "Commander"]))
-policy = EscalationPolicy.objects.create(name="Test", repeat_count=0, fallback_user=made["alice"])
+policy = EscalationPolicy.objects.create(
+    name="Test", repeat_count=0, fallback_user=made["alice"], is_default=True)
 for order, (name, wait) in enumerate([("alice", 0), ("bob", {SECOND_STEP_S})]):
     EscalationStep.objects.create(policy=policy, order=order, wait_before_s=wait, kind="people").users.add(made[name])
+ensure_builtin_rules()
 AlertRule.objects.update(policy=policy)
 print(json.dumps(create_token(user=made["alice"], scopes=["api:read", "alerts:write"])[1]))
 """
@@ -56,7 +59,8 @@ sentry_sdk.flush(10)
 FLASK_APP = """
 import sys
 import sentry_sdk
-sentry_sdk.init(sys.argv[1], release="shop@1.4.2", environment="test")
+from sentry_sdk.integrations.flask import FlaskIntegration
+sentry_sdk.init(sys.argv[1], integrations=[FlaskIntegration(transaction_style="url")], release="shop@1.4.2")
 from flask import Flask
 app = Flask(__name__)
 @app.route("/journal/entry")

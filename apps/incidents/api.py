@@ -52,7 +52,7 @@ class IncidentSerializer(serializers.ModelSerializer):
     """An incident as the API shows it. A stamp that is not set is null."""
 
     project = serializers.CharField(source="project.slug", read_only=True)
-    components = serializers.SlugRelatedField(slug_field="name", many=True, read_only=True)
+    components = serializers.SerializerMethodField()
     commander = serializers.CharField(source="commander.username", default="", read_only=True)
     openedBy = serializers.CharField(source="opened_by", read_only=True)
     acknowledgedBy = serializers.CharField(source="acknowledged_by", read_only=True)
@@ -73,6 +73,10 @@ class IncidentSerializer(serializers.ModelSerializer):
             "resolvedAt", "closedAt", "version",
         )  # fmt: skip
 
+    def get_components(self, incident: Incident) -> list[str]:
+        """Names of the parts that are hit."""
+        return [component.name for component in incident.components.all()]
+
 
 class EntrySerializer(serializers.ModelSerializer):
     """One line of the timeline."""
@@ -92,7 +96,7 @@ class StorySerializer(IncidentSerializer):
     verbs = serializers.SerializerMethodField()
 
     class Meta(IncidentSerializer.Meta):
-        fields = (*IncidentSerializer.Meta.fields, "verbs", "timeline")
+        fields = (*IncidentSerializer.Meta.fields, "verbs", "timeline")  # type: ignore[assignment]
 
     @extend_schema(responses=EntrySerializer(many=True))
     def get_timeline(self, incident: Incident) -> list[dict[str, Any]]:

@@ -1,5 +1,6 @@
 """Post-mortems and action items in the admin: write, review, approve, publish, promise."""
 
+from datetime import date
 from typing import Any
 
 from django import forms
@@ -10,11 +11,15 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.urls import path, reverse
 from django.utils import timezone
+from django.utils.formats import date_format
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
 from django.views.decorators.http import require_POST, require_safe
 
 from apps.audit.admin import AuditedAdmin
 from apps.core import panels
 from apps.core.admin import Button, ButtonsMixin, FastListMixin, ReasonForm
+from apps.core.templatetags.portal import badge
 from apps.incidents import action_items, export, postmortems
 from apps.incidents.models import ActionItem, PostMortem
 
@@ -58,15 +63,22 @@ def _verb(service: Any) -> Any:
     return call
 
 
+def _due(day: date, *, waits: bool) -> SafeString:
+    """The day, marked when it has passed in vain."""
+    late = waits and day < timezone.localdate()
+    return format_html("{} {}", date_format(day, "j M Y"), badge("error", "Late") if late else "")
+
+
 @admin.register(PostMortem)
 class PostMortemAdmin(ButtonsMixin, FastListMixin, AuditedAdmin):
     """The library, and the document that is written and reviewed."""
 
-    list_display = ("__str__", "state", "author", "due_on", "published_at")
+    list_display = ("title", "state_badge", "author", "due", "published_at")
     list_select_related = ("incident", "author")
     list_filter = ("state",)
     search_fields = ("summary", "root_cause", "incident__title")
     ordering = ("-created_at",)
+    sortable_by = ("due", "published_at")
     form = DocumentForm
     change_form_template = "admin/incidents/postmortem/change_form.html"
     buttons = (
@@ -79,6 +91,21 @@ class PostMortemAdmin(ButtonsMixin, FastListMixin, AuditedAdmin):
         Button("publish", "Publish", "incidents.change_postmortem", _verb(postmortems.publish),
                lambda d: d.state == "approved", tone="primary", versioned=True),
     )  # fmt: skip
+
+    @admin.display(description="post-mortem")
+    def title(self, document: PostMortem) -> str:
+        """Of which incident."""
+        return str(document.incident)
+
+    @admin.display(description="state")
+    def state_badge(self, document: PostMortem) -> SafeString:
+        """Shape and word."""
+        return badge(document.state, document.get_state_display())
+
+    @admin.display(description="due", ordering="due_on")
+    def due(self, document: PostMortem) -> SafeString:
+        """The day, and whether it has passed while there was still something to write or to review."""
+        return _due(document.due_on, waits=document.state not in ("approved", "published"))
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         """Drafted from its incident."""
@@ -212,7 +239,8 @@ def _item_verb(service: Any, timed: bool = True) -> Any:
 class ActionItemAdmin(ButtonsMixin, FastListMixin, AuditedAdmin):
     """Who promised what, and by when."""
 
-    list_display = ("title", "kind", "state", "owner", "due_on", "postmortem")
+    list_display = ("title", "kind", "state_badge", "owner", "due", "postmortem")
+    sortable_by = ("due",)
     list_select_related = ("owner", "postmortem__incident")
     list_filter = (DueFilter, "kind")
     search_fields = ("title",)
@@ -225,6 +253,16 @@ class ActionItemAdmin(ButtonsMixin, FastListMixin, AuditedAdmin):
         Button("drop", "Won't do", "incidents.change_actionitem", _item_verb(action_items.drop_action_item),
                lambda i: i.state in ("open", "in_progress"), form=ReasonForm, tone="danger"),
     )  # fmt: skip
+
+    @admin.display(description="state")
+    def state_badge(self, item: ActionItem) -> SafeString:
+        """Shape and word."""
+        return badge(item.state, item.get_state_display())
+
+    @admin.display(description="due", ordering="due_on")
+    def due(self, item: ActionItem) -> SafeString:
+        """The day, and whether it has passed."""
+        return _due(item.due_on, waits=item.closed_at is None)
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         """Promised in a post-mortem."""

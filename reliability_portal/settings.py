@@ -340,6 +340,10 @@ SPECTACULAR_SETTINGS = {
     "TITLE": "Reliability portal",
     "VERSION": "0.1.0",
     "SERVE_INCLUDE_SCHEMA": False,
+    "ENUM_NAME_OVERRIDES": {
+        "IncidentState": "apps.incidents.models.IncidentState",
+        "AlertState": "apps.alerts.models.AlertState",
+    },
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
 }

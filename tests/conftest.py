@@ -28,6 +28,21 @@ def pytest_configure(config):
     config.add_cleanup(servers.close)
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_report_to_serializable():
+    """What a test logged of broken text travels from a worker of a parallel run too: as UTF-8."""
+    return encodable((yield))
+
+
+def encodable(value):
+    """The same report with its lone surrogates replaced."""
+    if isinstance(value, str):
+        return value.encode("utf-8", "replace").decode()
+    if isinstance(value, dict):
+        return {encodable(k): encodable(v) for k, v in value.items()}
+    return type(value)(map(encodable, value)) if isinstance(value, list | tuple) else value
+
+
 @pytest.fixture(scope="session")
 def django_db_setup(
     django_test_environment, django_db_blocker, django_db_keepdb, django_db_modify_db_settings
@@ -54,3 +69,11 @@ def need(program: str | None, reason: str) -> str:
     if CI:
         pytest.fail(reason)
     pytest.skip(reason)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport():
+    """Workers of a parallel run send reports as UTF-8; what hostile input made the portal log may not be that."""
+    report = yield
+    report.sections = [(name, text.encode("utf-8", "replace").decode()) for name, text in report.sections]
+    return report

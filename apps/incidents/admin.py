@@ -178,9 +178,9 @@ class IncidentAdmin(ButtonsMixin, FastListMixin, AuditedAdmin):
     @admin.display(description="who has it")
     def who(self, incident: Incident) -> str:
         """Its commander, else who acknowledged it."""
-        return (
-            incident.commander.get_username() if incident.commander else incident.acknowledged_by or "Nobody"
-        )
+        if incident.commander:
+            return incident.commander.get_username()
+        return incident.acknowledged_by or ("Nobody" if incident.is_open else "–")
 
     def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
         """One form for opening, another for correcting."""

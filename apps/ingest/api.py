@@ -21,7 +21,7 @@ from apps.core.refusal import Refused
 from apps.errors.new_event import Intake, NewEvent
 from apps.errors.records import CLIENT, from_record
 from apps.ingest import door, inbox, keys
-from apps.ingest.drain import hash_key
+from apps.ingest.decoding import hash_key
 from apps.ingest.models import EntryKind
 from apps.ingest.unpack import unpack
 from apps.projects.queries import RoutingTable

@@ -45,7 +45,7 @@ def send(project, body=None, **environ):
     )  # fmt: skip
 
 
-# --- What is taken --------------------------------------------------------------------------------------------------
+# --- What is taken ---
 @pytest.mark.parametrize("endpoint", ["envelope/", "envelope", "store/", "store"])
 def test_both_forms_of_the_path_take_an_event_and_answer_with_its_id(endpoint):
     project = make_project()
@@ -123,7 +123,7 @@ def test_a_browser_is_told_beforehand_what_it_may_send():
     assert "X-Sentry-Auth" in answer.headers["access-control-allow-headers"]
 
 
-# --- Who may ----------------------------------------------------------------------------------------------------------
+# --- Who may ---
 @pytest.mark.parametrize(
     "given",
     [
@@ -206,7 +206,7 @@ def test_a_key_may_name_the_pages_that_use_it():
     refused(send(project, HTTP_ORIGIN="https://mallory.example"), 403, "origin_not_allowed", "Origin")
 
 
-# --- Bad input --------------------------------------------------------------------------------------------------------
+# --- Bad input ---
 @pytest.mark.parametrize("method", ["GET", "HEAD", "PUT", "DELETE", "PATCH", "X"])
 def test_only_post_is_taken(method):
     answer = post("/api/1/envelope/", method=method, **with_key())
@@ -332,7 +332,11 @@ def test_a_bug_of_ours_is_answered_in_the_one_form_without_its_words(monkeypatch
     assert b"hunter2" not in answer.body
 
 
+<<<<<<< HEAD
 # --- Backpressure, and a database that is away ---------------------------------------------------------------------
+=======
+# --- Backpressure, and a database that is away ---
+>>>>>>> errors
 def test_a_full_inbox_holds_senders_back_until_it_has_room(settings, monkeypatch):
     monkeypatch.setattr(inbox, "LOOK_EVERY_S", 0.02)
     monkeypatch.setattr(inbox, "_committer", inbox.Committer())

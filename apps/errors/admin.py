@@ -107,25 +107,15 @@ class ErrorGroupAdmin(ButtonsMixin, FastListMixin, AuditedAdmin):
     ) -> HttpResponse:
         """The list with its sentence and a spark line a row."""
         response = super().changelist_view(request, extra_context)
-<<<<<<< HEAD
-        facts = getattr(response, "context_data", {})
-        changelist = facts.get("cl")
-        if changelist is not None:
-=======
         shown = response.context_data if isinstance(response, TemplateResponse) else None
         changelist = shown and shown.get("cl")
         if shown and changelist:
->>>>>>> errors
             rows = list(changelist.result_list)
             found = queries.sparks([group.pk for group in rows], timezone.now())
             for group in rows:
                 group.spark = found[group.pk]
             changelist.result_list = rows
-<<<<<<< HEAD
-            facts["lede"] = _lede(changelist.result_count)
-=======
             shown["lede"] = _lede(changelist.result_count)
->>>>>>> errors
         return response
 
     def change_view(

@@ -15,10 +15,6 @@ from time import monotonic
 
 import orjson
 import structlog
-<<<<<<< HEAD
-from django.conf import settings
-from django.db import DatabaseError, DataError, IntegrityError, connection, transaction
-=======
 from django.db import (
     DataError,
     Error,
@@ -29,7 +25,6 @@ from django.db import (
     transaction,
 )
 from django.db.models import Func, IntegerField, QuerySet
->>>>>>> errors
 from django.utils import timezone
 
 from apps.core.refusal import Refused

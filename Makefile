@@ -1,6 +1,7 @@
-# `make` lists the verbs. Variables: PORT, HOST, PORTAL_DATA_DIR, WEB_WORKERS (run); ARGS (test); FORCE=1 (reset).
+# `make` lists the verbs. Variables: PORT, HOST, PORTAL_DATA_DIR, WEB_WORKERS (run); ARGS, TEST_WORKERS (test); FORCE=1 (reset).
 
 BIN := .venv/bin
+TEST_WORKERS := 2
 # Compiling everything would double the wait before the first page; what is used gets compiled when it is first used.
 PIP := $(BIN)/python -m pip --disable-pip-version-check install -qq --no-input --no-compile --root-user-action=ignore \
   --require-hashes
@@ -12,7 +13,7 @@ run: .venv/.ok  ## the whole portal, until Ctrl-C
 	@$(BIN)/python manage.py up
 
 test: .venv/.tests  ## all tests; ARGS="-k words" for some
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n $(TEST_WORKERS) --dist loadgroup $(ARGS)
 
 lint: .venv/.tests  ## ruff: rules and format
 	$(BIN)/ruff check .

@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Command line of the portal. Commands that need the database find its server here, or start it for their own lifetime."""
+"""Command line of the portal. Commands that need the database find its server here, or start it while they run."""
 
 import os
 import sys

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from django.contrib import admin
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest
 from django.template.response import TemplateResponse
 from django.urls import path, reverse
 from django.utils import timezone
@@ -59,14 +59,14 @@ MENU: dict[str, tuple[Entry, ...]] = {
         Entry("Action items", "admin:incidents_actionitem_changelist", "check", "incidents.view_actionitem"),
     ),
     "Set up": (
-        Entry("Projects", "admin:projects_project_changelist", "cube", "projects.view_project"),
+        Entry("Projects", "admin:projects_project_changelist", "folder", "projects.view_project"),
         Entry("Components", "admin:projects_component_changelist", "cube", "projects.view_component"),
         Entry("Routing", "admin:projects_routingrule_changelist", "route", "projects.view_routingrule"),
         Entry("Teams", "admin:projects_team_changelist", "people", "projects.view_team"),
-        Entry("Alert rules", "admin:alerts_alertrule_changelist", "bell", "alerts.view_alertrule"),
-        Entry("Policies", "admin:alerts_escalationpolicy_changelist", "route", "alerts.view_escalationpolicy"),
-        Entry("Channels", "admin:alerts_channel_changelist", "send", "alerts.view_channel"),
-        Entry("People", "admin:auth_user_changelist", "people", "auth.view_user"),
+        Entry("Alert rules", "admin:alerts_alertrule_changelist", "rule", "alerts.view_alertrule"),
+        Entry("Policies", "admin:alerts_escalationpolicy_changelist", "steps", "alerts.view_escalationpolicy"),
+        Entry("Channels", "admin:alerts_channel_changelist", "speaker", "alerts.view_channel"),
+        Entry("People", "admin:auth_user_changelist", "person", "auth.view_user"),
     ),
     "Prove": (
         Entry("Audit log", "admin:audit_auditevent_changelist", "shield", "audit.view_auditevent"),
@@ -103,7 +103,7 @@ class PortalAdminSite(admin.AdminSite):
             *super().get_urls(),
         ]
 
-    def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+    def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> TemplateResponse:
         """Triage: what needs a human, what is in hand, and whether the portal itself is well."""
         now = timezone.now()
         strip = portal_health.parts(now)
@@ -116,7 +116,7 @@ class PortalAdminSite(admin.AdminSite):
             "now": now,
             **(extra_context or {}),
         }
-        request.current_app = self.name  # type: ignore[attr-defined]
+        request.current_app = self.name
         return TemplateResponse(request, self.index_template, context)
 
 

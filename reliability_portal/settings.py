@@ -296,6 +296,7 @@ WHITENOISE_USE_FINDERS = True  # no collectstatic step on the way to the first p
 WHITENOISE_MAX_AGE = 3600 if not DEBUG else 0
 LANGUAGE_CODE = "en"
 USE_I18N = True
+FORMAT_MODULE_PATH = ["reliability_portal.formats"]
 USE_TZ = True
 TIME_ZONE = "UTC"
 # The zone that pages show until a person picks their own. Stored times are UTC whatever it says.
@@ -310,7 +311,8 @@ EMAIL_HOST = SMTP_HOST or "localhost"
 EMAIL_PORT = env_int("SMTP_PORT", 587, low=1, high=65535)
 EMAIL_HOST_USER = env_text("SMTP_USER")
 EMAIL_HOST_PASSWORD = env_text("SMTP_PASS")
-EMAIL_USE_TLS = env_bool("SMTP_TLS", EMAIL_PORT == 587)
+EMAIL_USE_SSL = EMAIL_PORT == 465  # implicit TLS by its port
+EMAIL_USE_TLS = env_bool("SMTP_TLS", EMAIL_PORT == 587) and not EMAIL_USE_SSL
 EMAIL_TIMEOUT = 10
 EMAIL_FILE_PATH = DATA_DIR / "mail"
 DEFAULT_FROM_EMAIL = SERVER_EMAIL = env_text("MAIL_FROM", f"portal@{_site.hostname}")
@@ -338,6 +340,10 @@ SPECTACULAR_SETTINGS = {
     "TITLE": "Reliability portal",
     "VERSION": "0.1.0",
     "SERVE_INCLUDE_SCHEMA": False,
+    "ENUM_NAME_OVERRIDES": {
+        "IncidentState": "apps.incidents.models.IncidentState",
+        "AlertState": "apps.alerts.models.AlertState",
+    },
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
 }
@@ -359,4 +365,5 @@ LOGGING = {
         "axes": {"level": "WARNING"},
     },
 }
-SILENCED_SYSTEM_CHECKS: list[str] = []
+# Both speak for every host of the domain, which is its owner's to decide and not one application's.
+SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W021"]

@@ -11,6 +11,7 @@ urlpatterns = [
     re_path(r"^api/ready/?$", core.ready, name="ready"),
     path("", include("apps.ingest.urls")),
     path("", include("apps.alerts.urls")),
+    path("", include("apps.incidents.urls")),
     path("zone/", core.set_zone, name="set_zone"),
     path("admin/", admin.site.urls),
     path("", RedirectView.as_view(pattern_name="admin:index"), name="home"),

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+from pathlib import Path
 
 import hypothesis
 import pytest
@@ -19,9 +20,27 @@ def pytest_configure(config):
     hypothesis.settings.register_profile("house", deadline=None)
     hypothesis.settings.load_profile("house")
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+    # Workers of a parallel run have databases of their own, and of the one Valkey a corner of their own.
+    settings.CACHES["default"]["KEY_PREFIX"] = os.environ.get("PYTEST_XDIST_WORKER", "alone")
+    Path(settings.STATIC_ROOT).mkdir(parents=True, exist_ok=True)  # a missing one is a warning in each test
     servers = contextlib.ExitStack()
     servers.enter_context(embedded.running(DATA, title="tests"))
     config.add_cleanup(servers.close)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_report_to_serializable():
+    """What a test logged of broken text travels from a worker of a parallel run too: as UTF-8."""
+    return encodable((yield))
+
+
+def encodable(value):
+    """The same report with its lone surrogates replaced."""
+    if isinstance(value, str):
+        return value.encode("utf-8", "replace").decode()
+    if isinstance(value, dict):
+        return {encodable(k): encodable(v) for k, v in value.items()}
+    return type(value)(map(encodable, value)) if isinstance(value, list | tuple) else value
 
 
 @pytest.fixture(scope="session")
@@ -50,3 +69,11 @@ def need(program: str | None, reason: str) -> str:
     if CI:
         pytest.fail(reason)
     pytest.skip(reason)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport():
+    """Workers of a parallel run send reports as UTF-8; what hostile input made the portal log may not be that."""
+    report = yield
+    report.sections = [(name, text.encode("utf-8", "replace").decode()) for name, text in report.sections]
+    return report

@@ -5,7 +5,8 @@ import os
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
-MOST = 100_000 if os.environ.get("PORTAL_CI") == "1" else 1_000
+CI = os.environ.get("PORTAL_CI") == "1"
+MOST = 100_000 if CI else 1_000
 thorough = settings(max_examples=MOST, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 fewer = settings(thorough, max_examples=MOST // 5)
 

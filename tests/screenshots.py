@@ -1,4 +1,4 @@
-"""`make docs`: pictures of each page in light, dark and at phone width, from a portal of its own with the demo story."""
+"""`make docs`: pictures of each page in light, dark and at phone width, from a portal with the demo story."""
 
 import sys
 from pathlib import Path

@@ -1,7 +1,6 @@
 """The rooms and the one direction they may look: a room imports only rooms in layers below its own."""
 
 import ast
-import shutil
 from collections.abc import Iterator
 from importlib.util import resolve_name
 from pathlib import Path
@@ -23,10 +22,9 @@ DEPTH = {room: depth for depth, layer in enumerate(LAYERS) for room in layer}
 ROOMS = sorted(path.parent.name for path in ROOT.glob("apps/*/__init__.py"))
 
 
-def imported_modules(path: Path, root: Path) -> Iterator[str]:
-    """Dotted names that a file imports, relative ones and those inside functions included."""
-    package = ".".join(path.relative_to(root).parent.parts)
-    for node in ast.walk(ast.parse(path.read_text())):
+def imported_modules(tree: ast.AST, package: str) -> Iterator[str]:
+    """Dotted names that a file of this package imports, relative ones and those inside functions included."""
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -34,9 +32,9 @@ def imported_modules(path: Path, root: Path) -> Iterator[str]:
             yield from (f"{base}.{alias.name}" for alias in node.names)
 
 
-def named_models(path: Path) -> Iterator[str]:
+def named_models(tree: ast.AST) -> Iterator[str]:
     """Room labels in the string keys of relations, such as ForeignKey("alerts.Alert")."""
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(tree):
         if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute | ast.Name):
             continue
         name = node.func.attr if isinstance(node.func, ast.Attribute) else node.func.id
@@ -53,9 +51,10 @@ def broken_laws(root: Path) -> list[str]:
         room = path.relative_to(root / "apps").parts[0]
         if "migrations" in path.parts or room == "__init__.py":
             continue
-        names = list(imported_modules(path, root))
+        tree = ast.parse(path.read_text())
+        names = list(imported_modules(tree, ".".join(path.relative_to(root).parent.parts)))
         seen = {n.split(".")[1] for n in names if n.startswith("apps.") and n.count(".")}
-        seen |= {label for label in named_models(path) if label in DEPTH}
+        seen |= {label for label in named_models(tree) if label in DEPTH}
         broken += [
             f"{path.name} in {room} looks at {o}" for o in sorted(seen - {room}) if DEPTH[o] <= DEPTH[room]
         ]
@@ -103,9 +102,6 @@ def test_foreign_keys_look_only_down():
     ],
 )
 def test_a_planted_breach_is_found(tmp_path, room, planted, found):
-    shutil.copytree(
-        ROOT / "apps", tmp_path / "apps", ignore=shutil.ignore_patterns("__pycache__", "migrations")
-    )
-    assert broken_laws(tmp_path) == []
+    (tmp_path / "apps" / room).mkdir(parents=True)
     (tmp_path / "apps" / room / "planted.py").write_text(planted)
     assert any(found in sentence for sentence in broken_laws(tmp_path))

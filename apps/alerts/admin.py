@@ -1,5 +1,4 @@
-"""Rules, policies and channels in the admin; alerts with their buttons; the outbox and its receipts to
-read."""
+"""Rules, policies and channels in the admin; alerts with their buttons; the outbox and its receipts to read."""
 
 from datetime import timedelta
 from typing import Any
@@ -61,10 +60,12 @@ class AlertRuleAdmin(AuditedAdmin):
 
     @admin.display(description="state", ordering="open_alerts")
     def firing(self, rule: Any) -> SafeString:
-        """Firing, quiet or off."""
+        """Firing, quiet, off; or nothing to judge by, which is no good news."""
         if not rule.enabled:
             return badge("disabled", "Off")
-        return badge("firing", f"Firing ({rule.open_alerts})") if rule.open_alerts else badge("ok", "Quiet")
+        if rule.open_alerts:
+            return badge("firing", f"Firing ({rule.open_alerts})")
+        return badge("nodata", "Nothing seen") if rule.seen is None else badge("ok", "Quiet")
 
     @admin.display(description="pages")
     def pages(self, rule: AlertRule) -> SafeString | str:

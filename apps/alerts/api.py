@@ -51,8 +51,7 @@ class AlertSerializer(serializers.ModelSerializer):
 
 
 class AlertFilter(django_filters.FilterSet):
-    """?severity=critical&component=Payments&project=shop&state=acknowledged; severities may be given by
-    alias."""
+    """?severity=critical&component=Payments&project=shop&state=acknowledged; severities may be given by alias."""
 
     severity = django_filters.CharFilter(method="by_severity")
     component = django_filters.CharFilter(method="by_component")

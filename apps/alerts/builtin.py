@@ -65,8 +65,7 @@ def default_policy() -> EscalationPolicy | None:
 
 @transaction.atomic
 def ensure_builtin_rules(*, actor: Any = None) -> list[AlertRule]:
-    """Make the built-in rules that are missing, and the first policy once there is somebody to page.
-    Idempotent."""
+    """Make the built-in rules that are missing, and the first policy once there is somebody to page. Idempotent."""
     policy = default_policy() or _first_policy(actor)
     there = set(AlertRule.objects.exclude(code="").values_list("code", flat=True))
     made = [

@@ -21,8 +21,7 @@ FAILOVER_AFTER_S = 60
 
 @dataclass(frozen=True)
 class Tried:
-    """A page just tried: which try it was, its times, whether it pages (else a notice) and was plain text
-    already."""
+    """A page just tried: which try it was, its times, whether it pages (else a notice) and was plain text already."""
 
     attempts: int
     created_at: datetime
@@ -33,8 +32,7 @@ class Tried:
 
 @dataclass(frozen=True)
 class Next:
-    """The page's next state; `fail_over`: begin with the person's next way now; `broken`: mark the
-    channel."""
+    """The page's next state; `fail_over`: begin with the person's next way now; `broken`: mark the channel."""
 
     state: str
     next_try_at: datetime

@@ -58,8 +58,7 @@ class StepFacts:
 
 @dataclass(frozen=True)
 class PolicyFacts:
-    """A policy as it stands. `repeat_count` is the number of further rounds, `repeat_wait_s` the wait
-    before each."""
+    """A policy as it stands. `repeat_count` is the number of further rounds, `repeat_wait_s` the wait before each."""
 
     name: str
     steps: tuple[StepFacts, ...]
@@ -71,8 +70,7 @@ class PolicyFacts:
 # --- The plan that comes out --------------------------------------------------------------------------------
 @dataclass(frozen=True)
 class Target:
-    """One address to page. `then` are the further ways to reach the same person, tried when this one
-    fails."""
+    """One address to page. `then` are the further ways to reach the same person, tried when this one fails."""
 
     kind: str
     address: str
@@ -115,8 +113,7 @@ class Plan:
 
 
 def plan(policy: PolicyFacts, people: Mapping[int, PersonFacts], now: datetime) -> Plan:
-    """The frozen plan of a policy as it would run from `now`. A person is paged once per step, however
-    often named."""
+    """The frozen plan of a policy as it would run from `now`. A person is paged once per step, however often named."""
     steps = tuple(_step(step, people) for step in policy.steps)
     fallback, problem = _person(policy.fallback_user_id, people)
     problems = [f"Fallback: {problem}"] if problem else []
@@ -206,8 +203,7 @@ def next_stop(made: Plan, cycle: int, step: int) -> Stop:
 
 
 def _from(made: Plan, cycle: int, step: int) -> Stop:
-    """The first step at or after this place that pages somebody. Empty steps are passed without their
-    wait."""
+    """The first step at or after this place that pages somebody. Empty steps are passed without their wait."""
     if made.reaches_nobody:
         return Stop(cycle, len(made.steps), 0, closing=True)
     wait_s = 0
@@ -221,8 +217,7 @@ def _from(made: Plan, cycle: int, step: int) -> Stop:
 
 @dataclass(frozen=True)
 class Line:
-    """One line of the preview: seconds after the start, the round (1 is the first), who, how, or what is
-    wrong."""
+    """One line of the preview: seconds after the start, the round (1 is the first), who, how, or what is wrong."""
 
     at_s: int
     round: int
@@ -233,8 +228,7 @@ class Line:
 
 
 def preview(made: Plan, rounds: int = 2) -> Iterator[Line]:
-    """Who would be paged when, by the engine's own walk, for the first rounds; and in red what would not
-    work."""
+    """Who would be paged when, by the engine's own walk, for the first rounds; and in red what would not work."""
     for index, step in enumerate(made.steps, 1):
         for problem in step.problems:
             yield Line(0, 1, f"Step {index}: {problem}", problem=True)

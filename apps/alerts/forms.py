@@ -1,5 +1,4 @@
-"""Forms of rules, channels and contact methods: what they refuse, and secrets that go in and never come
-out."""
+"""Forms of rules, channels and contact methods: what they refuse, and secrets that go in and never come out."""
 
 from typing import Any
 

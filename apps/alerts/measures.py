@@ -1,5 +1,4 @@
-"""The measures that rules may ask for: each one query over rollups for all subjects of all rules that name
-it."""
+"""The measures that rules may ask for: each one query over rollups for all subjects of all rules that name it."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -29,8 +28,7 @@ class Ask:
 
 @dataclass(frozen=True)
 class Measure:
-    """A named figure. `per` is component, project or portal; `answer(asks)` gives, for each ask, subject id
-    → value."""
+    """A named figure. `per` is component, project or portal; `answer(asks)` gives, for each ask, subject id → value."""
 
     name: str
     label: str
@@ -56,8 +54,7 @@ def bounds() -> dict[str, Bounds]:
 
 
 def since(rule: AlertRule, now: datetime) -> datetime:
-    """The first minute that counts. Rollups are by minute: the one in which the window begins counts
-    whole."""
+    """The first minute that counts. Rollups are by minute: the one in which the window begins counts whole."""
     return (now - timedelta(seconds=rule.window_s)).replace(second=0, microsecond=0)
 
 

@@ -1,5 +1,4 @@
-"""The words of pages and notices. Text of senders is text: it is cut, never evaluated. Pure but for the
-addresses."""
+"""The words of pages and notices. Text of senders is text: it is cut, never evaluated. Pure but for the addresses."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,8 +19,7 @@ class Told:
 
 
 def url_of(alert: Alert) -> str:
-    """Where to act: the incident's page, else the alert's. Written out: a page must not fail for a route's
-    name."""
+    """Where to act: the incident's page, else the alert's. Written out: a page must not fail for a route's name."""
     if alert.incident_id:
         return f"{settings.SITE_URL}/admin/incidents/incident/{alert.incident_id}/change/"
     return f"{settings.SITE_URL}/admin/alerts/alert/{alert.pk}/change/"

@@ -1,5 +1,4 @@
-"""Deciding and paging: rules, alerts, frozen escalations, and the outbox of pages with the receipts of each
-try."""
+"""Deciding and paging: rules, alerts, frozen escalations, and the outbox of pages with the receipts of each try."""
 
 from datetime import datetime
 from typing import Any
@@ -317,8 +316,7 @@ class EscalationQuerySet(models.QuerySet["Escalation"]):
 
 
 class Escalation(models.Model):
-    """One frozen run of a policy. The plan was computed when it began: editing the policy changes nothing
-    here."""
+    """One frozen run of a policy. The plan was computed when it began: editing the policy changes nothing here."""
 
     alert = models.ForeignKey(Alert, models.CASCADE, related_name="escalations", db_index=False)
     epoch = models.PositiveIntegerField()

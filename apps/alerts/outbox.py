@@ -31,6 +31,7 @@ from apps.alerts.models import (
 from apps.audit import services as audit
 from apps.audit.models import Category, Outcome
 from apps.core.severity import RANK, Severity
+from apps.core.ticks import wake
 from apps.incidents import services as incidents
 
 _LIVE = Q(state=PageState.PENDING) | Q(state=PageState.CLAIMED)
@@ -63,6 +64,7 @@ def page_for(run: Escalation, alert: Alert, target: Target, told: messages.Told,
 def insert(pages: Iterable[Page]) -> None:
     """Pages that are there already stay as they are: the database holds one per step and address."""
     Page.objects.bulk_create(pages, ignore_conflicts=True)
+    wake("alerts.deliver")
 
 
 def notice(*, key: str, target: Target, told: messages.Told, now: datetime, alert: Alert | None = None,
@@ -108,8 +110,7 @@ def notify_resolved(alert: Alert, *, now: datetime, actor: Any = None) -> None:
 
 # --- Claiming -----------------------------------------------------------------------------------------------
 def due_ids(*, now: datetime, limit: int) -> list[int]:
-    """Ids of pages to try, the most urgent first, then the oldest. A claim whose lease ran out is due as
-    well."""
+    """Ids of pages to try, the most urgent first, then the oldest. A claim whose lease ran out is due as well."""
     due = Page.objects.filter(_LIVE, next_try_at__lte=now)
     rank = Case(*(When(urgency=word, then=number) for word, number in RANK.items()), default=9)
     return list(due.order_by(rank, "created_at", "id").values_list("pk", flat=True)[:limit])

@@ -29,7 +29,7 @@ from apps.alerts.models import (
 )
 from apps.audit import services as audit
 from apps.audit.models import Category
-from apps.core.ticks import TickReport
+from apps.core.ticks import TickReport, wake
 from apps.incidents import services as incidents
 
 BATCH = 500
@@ -111,6 +111,7 @@ def start_escalation(*, alert: Alert, policy: EscalationPolicy, now: datetime) -
     stored, new = Escalation.objects.get_or_create(alert=alert, epoch=alert.epoch, defaults=begun)
     if not new:
         return None
+    wake("alerts.escalate")
     wrong = [p for step in made.steps for p in step.problems] + list(made.problems)
     audit.record(
         "escalation.start",
@@ -128,8 +129,7 @@ def start_escalation(*, alert: Alert, policy: EscalationPolicy, now: datetime) -
 
 
 def stop_escalations(alert_ids: Iterable[int]) -> int:
-    """End the runs of these alerts, whose rows the caller has locked. Pages are cancelled by a later
-    statement."""
+    """End the runs of these alerts, whose rows the caller has locked. Pages are cancelled by a later statement."""
     return Escalation.objects.filter(
         alert_id__in=list(alert_ids), state__in=(EscalationState.ACTIVE, EscalationState.PAUSED)
     ).update(state=EscalationState.STOPPED, version=F("version") + 1)
@@ -212,8 +212,7 @@ def _pages(
 
 
 def _close(run: Escalation, made: Plan, states: Counter[str], now: datetime) -> Move:
-    """The end of a run: done if a page went out, later if one is still on its way, else the fallback, and
-    red."""
+    """The end of a run: done if a page went out, later if one is still on its way, else the fallback, and red."""
     here = escalation.Stop(run.cycle, run.step, 0, closing=True)
     if states[PageState.SENT] or states[PageState.DELIVERED]:
         return Move(run, [], here, EscalationState.EXHAUSTED, now)
@@ -244,8 +243,7 @@ def _write_moves(moves: list[Move]) -> set[int]:
 
 
 def _tell(moves: list[Move], now: datetime) -> None:
-    """One audit event for the batch, naming each run; one timeline entry per run that belongs to an
-    incident."""
+    """One audit event for the batch, naming each run; one timeline entry per run that belongs to an incident."""
     spoken = [m for m in moves if m.pages or m.state != EscalationState.ACTIVE]
     if not spoken:
         return

@@ -1,5 +1,4 @@
-"""Reads of the alerts room: who is paged next, what an incident's page and a post-mortem show of paging,
-figures."""
+"""Reads of the alerts room: who is paged next, what an incident's page and a post-mortem show of paging, figures."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -56,8 +55,7 @@ def alerts_panel(incident: Incident) -> Panel:
     """At the side of an incident: its alerts, newest first."""
     alerts = Alert.objects.filter(incident=incident).order_by("-triggered_at")[:SHOWN]
     rows = [
-        Row(a.title, _times(a.count), _badge(a), _change("alert", a.pk), a.sentence, a.triggered_at)
-        for a in alerts
+        Row(a.title, _times(a), _badge(a), _change("alert", a.pk), a.sentence, a.triggered_at) for a in alerts
     ]
     return Panel("Alerts", rows, empty="No alert is attached.", order=10)
 
@@ -80,7 +78,8 @@ def _pages_of(incident: Incident) -> Any:
 
 def _page_row(page: Page) -> Row:
     when = page.sent_at or page.created_at
-    return Row(page.target_label, page.kind, page.state, _change("page", page.pk), page.failure, when)
+    words = f"{page.get_state_display()} by {page.kind}"
+    return Row(page.target_label, words, page.state, _change("page", page.pk), page.failure, when)
 
 
 def _why_nobody(incident: Incident) -> str:
@@ -95,7 +94,7 @@ def postmortem_panel(incident: Incident) -> Panel:
     """Facts for a draft: what fired when, and who was paged when."""
     alerts = Alert.objects.filter(incident=incident).order_by("triggered_at")[:SHOWN]
     rows = [
-        Row(a.title, a.severity, _badge(a), _change("alert", a.pk), a.sentence, a.triggered_at)
+        Row(a.title, a.get_state_display(), _badge(a), _change("alert", a.pk), a.sentence, a.triggered_at)
         for a in alerts
     ]
     sent = _pages_of(incident).filter(state__in=(PageState.SENT, PageState.DELIVERED, PageState.FAILED))
@@ -107,8 +106,9 @@ def _badge(alert: Alert) -> str:
     return "firing" if alert.state == AlertState.TRIGGERED else str(alert.state)
 
 
-def _times(count: int) -> str:
-    return "" if count == 1 else f"{count} times"
+def _times(alert: Alert) -> str:
+    words = str(alert.get_state_display())
+    return words if alert.count == 1 else f"{words}, {alert.count} times"
 
 
 def _change(model: str, pk: int) -> str:
@@ -117,8 +117,7 @@ def _change(model: str, pk: int) -> str:
 
 # --- Figures ------------------------------------------------------------------------------------------------
 def stats(*, now: datetime, days: int = 7) -> dict[str, Any]:
-    """Counts of what is open, by severity too; of the last days: how many, mean seconds to acknowledge,
-    pages."""
+    """Counts of what is open, by severity too; of the last days: how many, mean seconds to acknowledge, pages."""
     since = now - timedelta(days=days)
     open_ = Alert.objects.open().order_by()
     counts = open_.aggregate(

@@ -1,5 +1,4 @@
-"""The condition language of rules, and what one more reading of a measure means. Pure: no database, no
-clock."""
+"""The condition language of rules, and what one more reading of a measure means. Pure: no database, no clock."""
 
 import math
 import operator
@@ -24,8 +23,7 @@ class RuleRefused(ValueError):
 
 @dataclass(frozen=True)
 class Bounds:
-    """The values that a measure can take. `ratio`: a share, for which few events are no evidence in any
-    direction."""
+    """The values that a measure can take. `ratio`: a share, for which few events are no evidence in any direction."""
 
     low: float = 0
     high: float = math.inf
@@ -121,8 +119,7 @@ class Memory:
 
 @dataclass(frozen=True)
 class Settled:
-    """A person resolved the last alert at `value`: until `until` the same facts are no news, only worse
-    ones are."""
+    """A person resolved the last alert at `value`: until `until` the same facts are no news, only worse ones are."""
 
     until: datetime
     value: float | None
@@ -138,8 +135,7 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Terms:
-    """The parts of a rule that judging needs. Times are seconds; `resolve_after_s` 0 leaves resolving to
-    people."""
+    """The parts of a rule that judging needs. Times are seconds; `resolve_after_s` 0 leaves resolving to people."""
 
     condition: Condition
     for_s: int = 0

@@ -1,5 +1,4 @@
-"""Sending: pages are claimed and recorded here, on the tick's own thread; only the talking to providers is
-spread."""
+"""Sending: pages are claimed and recorded here, on the tick's own thread; only the talking to providers is spread."""
 
 from collections import deque
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait

@@ -59,8 +59,7 @@ class Act:
 # --- Triggering ---------------------------------------------------------------------------------------------
 @transaction.atomic
 def trigger(*, fired: Fired, now: datetime, actor: Any = None) -> Alert:
-    """Open an alert, or count one more on the alert that is open for this key. A rise in severity pages
-    anew."""
+    """Open an alert, or count one more on the alert that is open for this key. A rise in severity pages anew."""
     for _ in range(3):
         held = _locked(Alert.objects.open().filter(dedup_key=fired.key)).first()
         if held is not None:
@@ -73,8 +72,7 @@ def trigger(*, fired: Fired, now: datetime, actor: Any = None) -> Alert:
 
 
 def _locked(alerts: QuerySet[Alert]) -> QuerySet[Alert]:
-    """Rows locked in key order. NO KEY: the foreign keys of pages being made need not wait for us, nor we
-    for them."""
+    """Rows locked in key order. NO KEY: the foreign keys of pages being made need not wait for us, nor we for them."""
     return alerts.order_by("pk").select_for_update(no_key=True)
 
 
@@ -235,8 +233,7 @@ def _stop_paging(alert_ids: list[int], now: datetime) -> None:
 # --- Acknowledging and resolving an incident ----------------------------------------------------------------
 @transaction.atomic
 def acknowledge_incident(*, incident: Incident, act: Act) -> bool:
-    """Take an incident: all its firing alerts are acknowledged, nobody else is paged. True if anything
-    changed."""
+    """Take an incident: all its firing alerts are acknowledged, nobody else is paged. True if anything changed."""
     held = list(_locked(incident.alerts.filter(state=AlertState.TRIGGERED)))
     _acknowledge(held, act)
     first = incidents.acknowledge(incident=incident, by=act.by, at=act.at, actor=act.actor, via=act.via)

@@ -1,5 +1,4 @@
-"""Buttons of the incident's page and of triage that stop paging: they belong here, since incidents cannot
-call up."""
+"""Buttons of the incident's page and of triage that stop paging: they belong here, since incidents cannot call up."""
 
 from collections.abc import Callable
 

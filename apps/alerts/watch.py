@@ -54,6 +54,9 @@ class Question:
     terms: Terms
 
 
+_SIGNS = {">=": "≥", "<=": "≤"}
+
+
 def dedup_key(rule: AlertRule, subject_key: str) -> str:
     """One open alert per rule and subject."""
     return f"rule:{rule.pk}:{subject_key}"
@@ -186,12 +189,12 @@ def _fired(question: Question, subject: Subject, reading: Reading, key: str, now
 
 
 def sentence(terms: Terms, measure: Measure, rule: AlertRule, subject: str, reading: Reading) -> str:
-    """Why it fired, with the figure and the threshold."""
+    """Why it fired, with the figure and the threshold: "Critical errors in Payments: 6 within 5 min (rule: ≥ 1)."."""
     value = 0.0 if reading.value is None else reading.value
     window = f"{rule.window_s // 60} min" if rule.window_s % 60 == 0 else f"{rule.window_s} s"
-    what = f"{rule.record_severity} " if rule.record_severity else ""
-    limit = f"{terms.condition.op} {terms.condition.number:g}"
-    return f"{what}{measure.label} in {subject}: {value:g} {measure.unit} within {window} (rule: {limit})."
+    sort = f" ({rule.record_severity})" if rule.record_severity else ""
+    limit = f"{_SIGNS.get(terms.condition.op, terms.condition.op)} {terms.condition.number:g}"
+    return f"{measure.label}{sort} in {subject}: {value:g} within {window} (rule: {limit})."
 
 
 def own_project() -> Project:

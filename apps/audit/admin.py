@@ -6,6 +6,7 @@ from typing import Any
 from django.contrib import admin
 from django.contrib.auth.admin import GroupAdmin, UserAdmin
 from django.contrib.auth.models import Group, User
+from django.db import models
 from django.http import HttpRequest
 
 from apps.audit import services
@@ -22,6 +23,7 @@ class AuditedAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     secret_fields: frozenset[str] = frozenset()
     audit_category = Category.CONFIG
     may_delete = False
+    formfield_overrides = {models.URLField: {"assume_scheme": "https"}}  # what was typed without one
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Off by default: history hangs on rows."""

@@ -8,8 +8,11 @@ from markdown_it import MarkdownIt
 from markdown_it.renderer import RendererHTML
 from markdown_it.token import Token
 
+from apps.core.secret_patterns import REMOVED
+
 LONGEST = 200_000  # characters rendered of one text; what follows is cut
 _PLAIN = {"\t", "\n", "\r"}
+_REMOVED_MARK = format_html('<span class="removed">{}</span>', REMOVED)
 _UNSEEN = {0x034F, 0x115F, 0x1160, 0x17B4, 0x17B5, 0x2028, 0x2029, 0x3164, 0xFFA0}
 
 
@@ -47,16 +50,19 @@ def render_markdown(value: object) -> SafeString:
 
 
 def show_marks(value: object) -> SafeString:
-    """The text, escaped, where bidirectional, zero-width and control characters are shown by their code."""
+    """The text, escaped: what hides or turns text is shown by its code, removed secrets are set off."""
+    parts = encodable(value)[:LONGEST].split(REMOVED)
+    return format_html_join(_REMOVED_MARK, "{}", ((_visible(part),) for part in parts))
+
+
+def _visible(text: str) -> SafeString:
     pieces: list[SafeString | str] = []
-    plain = ""
-    for char in encodable(value):
+    plain = 0
+    for place, char in enumerate(text):
         if _hides(char):
-            pieces += [plain, _mark(char)]
-            plain = ""
-        else:
-            plain += char
-    return format_html_join("", "{}", ((piece,) for piece in [*pieces, plain]))
+            pieces += [text[plain:place], _mark(char)]
+            plain = place + 1
+    return format_html_join("", "{}", ((piece,) for piece in [*pieces, text[plain:]]))
 
 
 def _hides(char: str) -> bool:

@@ -66,8 +66,7 @@ def request(
     method: str, url: str, *, headers: Mapping[str, str] | None = None, body: bytes = b"",
     timeout_s: float = 10, cap: int = 65_536,
 ) -> Answer:  # fmt: skip
-    """One request within `timeout_s` seconds altogether. OutboundRefused or Unreachable instead of an
-    answer."""
+    """One request within `timeout_s` seconds altogether. OutboundRefused or Unreachable instead of an answer."""
     ends = monotonic() + timeout_s
     parts = checked_url(url)
     host, port = str(parts.hostname), parts.port or (443 if parts.scheme == "https" else 80)
@@ -193,8 +192,7 @@ def _connect(addresses: list[Address], port: int, ends: float) -> socket.socket:
 
 @contextmanager
 def _cut_off(sock: socket.socket, ends: float) -> Iterator[None]:
-    """Socket time-outs count each read anew; a sender that drips bytes would hold us for ever without
-    this."""
+    """Socket time-outs count each read anew; a sender that drips bytes would hold us for ever without this."""
     number = socket.socket(fileno=socket.dup(sock.fileno()))
 
     def cut() -> None:

@@ -15,7 +15,7 @@ _renewed: dict[str, datetime] = {}
 
 
 def beat(kind: str, now: datetime) -> None:
-    """Say that a process of this kind is alive, every few seconds at most. A cache that is away is no reason to fail."""
+    """Say that a process of this kind is alive, every few seconds at most. Without a cache it does nothing."""
     if kind in _renewed and (now - _renewed[kind]).total_seconds() < _RENEW_S:
         return
     _renewed[kind] = now

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from time import perf_counter
 
 import structlog
-from django.db import connection, models
+from django.db import connection, models, transaction
 from django.db.models import F
 from django.utils import timezone
 from django.utils.module_loading import import_string
@@ -57,6 +57,7 @@ class TickTable:
     """All ticks of the house, handed in by the composition root."""
 
     ticks: dict[str, Tick] = field(default_factory=dict)
+    waker: Callable[[Tick], None] | None = None
 
     def fill(self, ticks: Iterable[Tick]) -> None:
         """Take the table; a second call replaces it."""
@@ -88,6 +89,22 @@ def database_now() -> datetime:
         cursor.execute("SELECT clock_timestamp()")
         (at,) = cursor.fetchone()
     return at  # type: ignore[no-any-return]
+
+
+def wake(name: str) -> None:
+    """Run a tick soon instead of at its next turn, once the transaction at hand has committed.
+
+    A courtesy that saves seconds: nothing depends on it, so a broker that is away is only noted.
+    """
+
+    def ring() -> None:
+        try:
+            if table.waker is not None:
+                table.waker(table[name])
+        except Exception as error:
+            log.warning("tick not woken", tick=name, error=type(error).__name__)
+
+    transaction.on_commit(ring)
 
 
 def _take_lease(tick: Tick, slot: int, now: datetime) -> uuid.UUID | None:

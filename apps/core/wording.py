@@ -62,6 +62,23 @@ def aware(value: object) -> datetime | None:
     return value if value.tzinfo else value.replace(tzinfo=UTC)
 
 
+def moment(value: object) -> datetime | None:
+    """The time that a sender wrote as ISO 8601 or as seconds since 1970; None where it is neither."""
+    try:
+        if isinstance(value, str) and not value.replace(".", "", 1).isdigit():
+            return aware(datetime.fromisoformat(value))
+        seconds = number(value)
+        return None if seconds is None else datetime.fromtimestamp(seconds, UTC)
+    except (ValueError, OverflowError, OSError):
+        return None
+
+
+def precise_words(at: datetime, zone: tzinfo) -> str:
+    """ "13:12:05.250 CET", for what lies milliseconds apart."""
+    there = at.astimezone(zone)
+    return f"{there:%H:%M:%S}.{there.microsecond // 1000:03d} {zone_word(there)}"
+
+
 def clock_words(at: datetime, now: datetime, zone: tzinfo) -> str:
     """ "13:12 CET"; with the day before it when that is not today, with the year when that is another one."""
     try:

@@ -1,5 +1,6 @@
 """Post-mortems and action items in the admin: write, review, approve, publish, promise."""
 
+from datetime import date
 from typing import Any
 
 from django import forms
@@ -10,16 +11,20 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.urls import path, reverse
 from django.utils import timezone
+from django.utils.formats import date_format
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
 from django.views.decorators.http import require_POST, require_safe
 
 from apps.audit.admin import AuditedAdmin
 from apps.core import panels
 from apps.core.admin import Button, ButtonsMixin, FastListMixin, ReasonForm
+from apps.core.templatetags.portal import badge
 from apps.incidents import action_items, export, postmortems
 from apps.incidents.models import ActionItem, PostMortem
 
 
-class DocumentForm(forms.ModelForm):  # type: ignore[type-arg]
+class DocumentForm(forms.ModelForm):
     """The sections; `seen_version` tells whether somebody saved meanwhile."""
 
     seen_version = forms.IntegerField(widget=forms.HiddenInput, required=False)
@@ -29,8 +34,10 @@ class DocumentForm(forms.ModelForm):  # type: ignore[type-arg]
         fields = PostMortem.SECTIONS
 
 
-class ActionItemForm(forms.ModelForm):  # type: ignore[type-arg]
+class ActionItemForm(forms.ModelForm):
     """A promise."""
+
+    tracker_url = forms.URLField(required=False, max_length=200, assume_scheme="https")
 
     class Meta:
         model = ActionItem
@@ -50,34 +57,55 @@ class DoneForm(ReasonForm):
 def _verb(service: Any) -> Any:
     """A button's call on a document."""
 
-    def call(document: PostMortem, actor: Any, reason: str | None = None) -> None:
-        given = {} if reason is None else {"reason": reason}
+    def call(document: PostMortem, actor: Any, **given: Any) -> None:
         service(document=document, actor=actor, now=timezone.now(), **given)
 
     return call
+
+
+def _due(day: date, *, waits: bool) -> SafeString:
+    """The day, marked when it has passed in vain."""
+    late = waits and day < timezone.localdate()
+    return format_html("{} {}", date_format(day, "j M Y"), badge("error", "Late") if late else "")
 
 
 @admin.register(PostMortem)
 class PostMortemAdmin(ButtonsMixin, FastListMixin, AuditedAdmin):
     """The library, and the document that is written and reviewed."""
 
-    list_display = ("__str__", "state", "author", "due_on", "published_at")
+    list_display = ("title", "state_badge", "author", "due", "published_at")
     list_select_related = ("incident", "author")
     list_filter = ("state",)
     search_fields = ("summary", "root_cause", "incident__title")
     ordering = ("-created_at",)
+    sortable_by = ("due", "published_at")
     form = DocumentForm
     change_form_template = "admin/incidents/postmortem/change_form.html"
     buttons = (
         Button("approve", "Approve", "incidents.approve_postmortem", _verb(postmortems.approve),
-               lambda d: d.state == "in_review", tone="primary"),
+               lambda d: d.state == "in_review", tone="primary", versioned=True),
         Button("request_changes", "Request changes", "incidents.approve_postmortem",
-               _verb(postmortems.request_changes), lambda d: d.state == "in_review", form=ReasonForm),
+               _verb(postmortems.request_changes), lambda d: d.state == "in_review", form=ReasonForm, versioned=True),
         Button("submit", "Submit for review", "incidents.change_postmortem", _verb(postmortems.submit),
-               lambda d: d.state in postmortems.EDITABLE, tone="primary"),
+               lambda d: d.state in postmortems.EDITABLE, tone="primary", versioned=True),
         Button("publish", "Publish", "incidents.change_postmortem", _verb(postmortems.publish),
-               lambda d: d.state == "approved", tone="primary"),
+               lambda d: d.state == "approved", tone="primary", versioned=True),
     )  # fmt: skip
+
+    @admin.display(description="post-mortem")
+    def title(self, document: PostMortem) -> str:
+        """Of which incident."""
+        return str(document.incident)
+
+    @admin.display(description="state")
+    def state_badge(self, document: PostMortem) -> SafeString:
+        """Shape and word."""
+        return badge(document.state, document.get_state_display())
+
+    @admin.display(description="due", ordering="due_on")
+    def due(self, document: PostMortem) -> SafeString:
+        """The day, and whether it has passed while there was still something to write or to review."""
+        return _due(document.due_on, waits=document.state not in ("approved", "published"))
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         """Drafted from its incident."""
@@ -113,7 +141,7 @@ class PostMortemAdmin(ButtonsMixin, FastListMixin, AuditedAdmin):
         request.method = "GET"
         return self.change_view(request, str(obj.pk), extra_context={"typed": typed})
 
-    def log_change(self, request: HttpRequest, obj: Any, message: Any) -> None:
+    def log_change(self, request: HttpRequest, obj: Any, message: Any) -> Any:
         """The service has logged it."""
 
     def change_view(
@@ -191,7 +219,7 @@ class DueFilter(admin.SimpleListFilter):
         """Narrow."""
         value, open_ = self.value(), queryset.filter(state__in=("open", "in_progress"))
         if value == "mine":
-            return open_.filter(owner=request.user)
+            return open_.filter(owner_id=request.user.pk)
         if value == "overdue":
             return open_.filter(due_on__lt=timezone.localdate())
         if value == "ended":
@@ -211,7 +239,8 @@ def _item_verb(service: Any, timed: bool = True) -> Any:
 class ActionItemAdmin(ButtonsMixin, FastListMixin, AuditedAdmin):
     """Who promised what, and by when."""
 
-    list_display = ("title", "kind", "state", "owner", "due_on", "postmortem")
+    list_display = ("title", "kind", "state_badge", "owner", "due", "incident")
+    sortable_by = ("due",)
     list_select_related = ("owner", "postmortem__incident")
     list_filter = (DueFilter, "kind")
     search_fields = ("title",)
@@ -224,6 +253,21 @@ class ActionItemAdmin(ButtonsMixin, FastListMixin, AuditedAdmin):
         Button("drop", "Won't do", "incidents.change_actionitem", _item_verb(action_items.drop_action_item),
                lambda i: i.state in ("open", "in_progress"), form=ReasonForm, tone="danger"),
     )  # fmt: skip
+
+    @admin.display(description="state")
+    def state_badge(self, item: ActionItem) -> SafeString:
+        """Shape and word."""
+        return badge(item.state, item.get_state_display())
+
+    @admin.display(description="promised after")
+    def incident(self, item: ActionItem) -> str:
+        """What it is learned from."""
+        return str(item.postmortem.incident)
+
+    @admin.display(description="due", ordering="due_on")
+    def due(self, item: ActionItem) -> SafeString:
+        """The day, and whether it has passed."""
+        return _due(item.due_on, waits=item.closed_at is None)
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         """Promised in a post-mortem."""

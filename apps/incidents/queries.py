@@ -1,9 +1,10 @@
 """What the pages of incidents read."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+
+from django.db.models import QuerySet
 
 from apps.core import panels
 from apps.incidents import durations
@@ -11,6 +12,7 @@ from apps.incidents.models import Incident, TimelineEntry
 from apps.projects.models import Component
 
 TIMELINE_SHOWN = 300
+NOT_REAL = ("declined", "merged", "cancelled")
 FILTERS = {"people": "human", "machine": "machine"}
 # Goals in words beside a running stamp: check within 5 min, mitigate within 15 (rows N3 of the catalogue).
 GOAL_MIN = {"acknowledged_at": 5, "mitigated_at": 15}
@@ -18,13 +20,14 @@ GOAL_MIN = {"acknowledged_at": 5, "mitigated_at": 15}
 
 @dataclass(frozen=True)
 class Stamp:
-    """One of the five: state is done, running, missing or to_come."""
+    """One of the five: state is done, running, missing or to_come; a running one counts from `since`."""
 
     name: str
     label: str
     at: datetime | None
     note: str
     state: str
+    since: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -73,15 +76,17 @@ def stamps(incident: Incident, now: datetime) -> list[Stamp]:
         "mitigated_at": _after(took.to_mitigate),
         "resolved_at": _after(took.to_restore),
     }
-    found, running = [], incident.is_open
+    found: list[Stamp] = []
+    running, before = incident.is_open, incident.began_at
     for name, note in notes.items():
         at = getattr(incident, name)
         label = name.removesuffix("_at").capitalize()
         if at is not None:
             found.append(Stamp(name, label, at, note, "done"))
+            before = at
         elif running:
             goal = f", goal {GOAL_MIN[name]} min" if name in GOAL_MIN else ""
-            found.append(Stamp(name, label, None, f"running{goal}", "running"))
+            found.append(Stamp(name, label, None, f"running{goal}", "running", before))
             running = False
         else:
             found.append(Stamp(name, label, None, "not yet" if incident.is_open else "not set",
@@ -94,9 +99,9 @@ def _after(took: Any, by: str = "") -> str:
     return f"{words}, by {by}" if by else words
 
 
-def stats(incidents: Iterable[Incident]) -> dict[str, durations.Summary]:
+def stats(incidents: QuerySet[Incident]) -> dict[str, durations.Summary]:
     """MTTD, MTTA, MTTM and MTTR of incidents that were real: declined, merged and cancelled ones are left out."""
-    real = [durations.of(i) for i in incidents if i.state not in ("declined", "merged", "cancelled")]
+    real = [durations.of(i) for i in incidents.exclude(state__in=NOT_REAL).only(*durations.STAMPS)]
     return {
         "mttd": durations.summarise(d.to_detect for d in real),
         "mtta": durations.summarise(d.to_acknowledge for d in real),

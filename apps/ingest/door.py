@@ -6,9 +6,10 @@ into the durable inbox. Everything else is the drain's.
 """
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 from uuid import uuid4
+from wsgiref.types import StartResponse, WSGIApplication
 
 import orjson
 import structlog
@@ -22,8 +23,6 @@ from apps.ingest.models import EntryKind
 from apps.ingest.unpack import unpack
 
 Environ = dict[str, Any]
-StartResponse = Callable[[str, list[tuple[str, str]]], Any]
-WSGIApplication = Callable[[Environ, StartResponse], Iterable[bytes]]
 
 log = structlog.get_logger("portal.door")
 _PATH = re.compile(r"/api/([0-9]{1,18})/(envelope|store)/?")

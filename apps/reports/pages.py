@@ -1,6 +1,6 @@
 """Admin pages that read across rooms and belong to no model: search, and the mail that was kept as files."""
 
-from email.message import Message
+from email.message import EmailMessage
 from typing import Any
 
 from django.contrib import admin
@@ -47,8 +47,8 @@ def kept_message(request: HttpRequest, name: str) -> HttpResponse:
     )
 
 
-def _text(message: Message) -> str:
-    part = message.get_body(("plain",)) if hasattr(message, "get_body") else message
+def _text(message: EmailMessage) -> str:
+    part = message.get_body(("plain",))
     return str(part.get_content()) if part is not None else ""
 
 

@@ -15,7 +15,7 @@ DISK_FULL_SOON = 0.9
 
 @dataclass(frozen=True)
 class Part:
-    """One entry of the strip: what, how it is in a word or two, its state (ok, warning, critical, nodata), more words."""
+    """One entry of the strip: what, how it is in a word or two, its state (ok, warning, critical, nodata), details."""
 
     label: str
     value: str

@@ -1,7 +1,8 @@
 """The home page: one list of what needs a human, and what is in hand. Reads across rooms, changes nothing."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 from django.db.models import Count, Q, QuerySet
@@ -12,6 +13,7 @@ from apps.alerts.queries import next_pages
 from apps.core.models import TickRun
 from apps.core.severity import RANK, Severity
 from apps.errors.models import ErrorGroup, GroupStatus
+from apps.incidents import states
 from apps.incidents.models import ActionItem, Incident, PostMortem, PostMortemState
 
 SHOWN = 50
@@ -20,11 +22,12 @@ REGRESSED_FOR = timedelta(days=7)
 
 @dataclass(frozen=True)
 class Action:
-    """A button of a row: POST to `url`; `primary` at most once a page."""
+    """A button of a row: POST to `url`; `primary` at most once a page; shown to who has the permission."""
 
     label: str
     url: str
     primary: bool = False
+    permission: str = "incidents.work_incident"
 
 
 @dataclass
@@ -65,11 +68,11 @@ def triage(*, now: datetime, user: Any) -> Triage:
     needs = [row for row in rows if not row.who]
     needs += _alerts_alone() + _unreached() + _regressed(now) + _late_ticks(now) + _failed_pages(now)
     needs.sort(key=lambda r: (RANK.get(Severity(r.severity), 9), -r.users, r.since))
-    for row in needs:
-        row.actions = row.actions if user.has_perm("incidents.work_incident") else []
+    for row in (*rows, *needs):
+        row.actions = [action for action in row.actions if user.has_perm(action.permission)]
     first = next((row for row in needs if row.actions), None)
     if first:
-        first.actions[0] = Action(first.actions[0].label, first.actions[0].url, primary=True)
+        first.actions[0] = replace(first.actions[0], primary=True)
     return Triage(needs[:SHOWN], [row for row in rows if row.who], _yours(now, user), _sentence(needs))
 
 
@@ -89,7 +92,12 @@ def _incidents() -> QuerySet[Incident]:
 def _incident_row(incident: Incident, paging: dict[int, Any]) -> Row:
     coming = paging.get(incident.pk)
     acknowledged = incident.acknowledged_at is not None
-    verb, label = ("resolve_incident", "Resolve") if acknowledged else ("acknowledge_incident", "Acknowledge")
+    url = partial(reverse, args=[incident.pk])
+    action = Action("Acknowledge", url("alerts:acknowledge_incident"))
+    if acknowledged:
+        step = states.move(states.INCIDENT_MOVES, "resolve", incident.state)
+        needed = states.permission_of(step, incident.severity) if step else ""
+        action = Action("Resolve", url("alerts:resolve_incident"), permission=needed)
     return Row(
         key=f"incident-{incident.pk}",
         severity=incident.severity,
@@ -102,7 +110,7 @@ def _incident_row(incident: Incident, paging: dict[int, Any]) -> Row:
         who=incident.acknowledged_by,
         next_at=coming.at if coming else None,
         next_to=coming.to if coming else "",
-        actions=[Action(label, reverse(f"alerts:{verb}", args=[incident.pk]))],
+        actions=[action],
         selectable=not acknowledged,
     )
 

@@ -11,7 +11,6 @@ DEPENDS_ON = {
     "Journal": ("API Services", "Authentication"),
     "User Profile": ("Authentication",),
 }
-ROUTES = (("auth", "Authentication"), ("journal", "Journal"), ("profile", "User Profile"))
 PEOPLE = {
     "alice": ("Responder", "Commander"),
     "bob": ("Commander", "Approver"),

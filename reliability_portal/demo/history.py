@@ -55,6 +55,7 @@ def _incident(
 def _alert(
     past: Past, incident: Incident, component: Component, rule: AlertRule, people: dict[str, Any]
 ) -> None:
+    assert incident.detected_at is not None and incident.mitigated_at is not None
     Alert.objects.create(
         dedup_key=f"demo:{incident.pk}", rule=rule, project=incident.project, component=component,
         incident=incident, title=f"{rule.name}: {past.component}", severity=past.severity, state="resolved",

@@ -12,7 +12,7 @@ from django.contrib.auth.models import Group
 from django.db import transaction
 
 from apps.alerts import builtin, paging, sending, watch
-from apps.alerts.models import AlertRule, ContactMethod, EscalationPolicy, EscalationStep
+from apps.alerts.models import Alert, AlertRule, ContactMethod, EscalationPolicy, EscalationStep
 from apps.alerts.services import Fired, trigger
 from apps.audit import services as audit
 from apps.core import partitions
@@ -20,7 +20,7 @@ from apps.errors import storing
 from apps.errors.models import ErrorGroup
 from apps.incidents.models import Incident
 from apps.projects import services as projects
-from apps.projects.models import Component, Project, RoutingRule, Team
+from apps.projects.models import Component, Project, Team
 from reliability_portal.demo import cast, history, story
 
 BATCH = 1000
@@ -32,7 +32,7 @@ def is_empty() -> bool:
     return not Project.objects.exists() and not Incident.objects.exists()
 
 
-def load(*, now: datetime, seed: int, say: Say) -> Project:
+def load(*, now: datetime, seed: int, say: Say, n_errors: int = story.ERRORS) -> Project:
     """Everything, in the order in which it hangs together. Figures are said as they come."""
     say("people, components, policy")
     with transaction.atomic():
@@ -40,7 +40,7 @@ def load(*, now: datetime, seed: int, say: Say) -> Project:
         project = _project()
         components = _components(project)
         policy = _policy(people)
-    errors(project=project, now=now, seed=seed, say=say)
+    errors(project=project, moments=story.moments(now, seed, n_errors), now=now, seed=seed, say=say)
     say("decisions about groups, past incidents, post-mortems")
     with transaction.atomic():
         _decide(project, people, now)
@@ -88,8 +88,6 @@ def _components(project: Project) -> dict[str, Component]:
     project.components.update(team=team)
     for name, others in cast.DEPENDS_ON.items():
         found[name].depends_on.set([found[other] for other in others])
-    for order, (pattern, component) in enumerate(cast.ROUTES, 1):
-        RoutingRule.objects.create(project=project, order=order, pattern=pattern, component=component)
     return found
 
 
@@ -111,10 +109,9 @@ def _policy(people: dict[str, Any]) -> EscalationPolicy:
 
 
 # --- Errors -------------------------------------------------------------------------------------------------------
-def errors(*, project: Project, now: datetime, seed: int, say: Say) -> None:
-    """About 40,000 events through the same storing as real ones, oldest first."""
+def errors(*, project: Project, moments: list[story.Moment], now: datetime, seed: int, say: Say) -> None:
+    """The events through the same storing as real ones, oldest first."""
     partitions.ensure("errors_errorevent", now - timedelta(days=story.DAYS + 2), now + timedelta(days=1))
-    moments = story.moments(now, seed)
     for start in range(0, len(moments), BATCH):
         chunk = enumerate(moments[start : start + BATCH], start)
         storing.store_batch(
@@ -146,7 +143,7 @@ def _decide(project: Project, people: dict[str, Any], now: datetime) -> None:
 
 # --- Now ----------------------------------------------------------------------------------------------------------
 def open_one(*, project: Project, component: Component, policy: EscalationPolicy, now: datetime) -> None:
-    """The rule fires, the incident opens, Alice is paged: by the same services, at the times when it would have been."""
+    """The rule fires, the incident opens, Alice is paged: by the services, at the times when it would have been."""
     rule = AlertRule.objects.get(code="payment-failures")
     began = now - story.OPEN_FOR
     fired_at = began + timedelta(seconds=50)
@@ -160,15 +157,15 @@ def open_one(*, project: Project, component: Component, policy: EscalationPolicy
             rule=rule,
             policy=policy,
             value=float(story.OPEN_ERRORS),
-            sentence=f"{story.OPEN_ERRORS} Critical errors in Payments within 5 min (rule: 1 or more).",
+            sentence=f"Critical errors in Payments: {story.OPEN_ERRORS} within 5 min (rule: ≥ 1).",
             first_seen_at=began,
         ),
         now=fired_at,
     )
     paging.escalate_due(now=now)
     sending.deliver_due(now=now)
-    type(alert).objects.filter(pk=alert.pk).update(backfilled=True)
-    Incident.objects.filter(pk=alert.incident_id).update(backfilled=True)
+    Alert.objects.filter(pk=alert.pk).update(backfilled=True)
+    Incident.objects.filter(alerts=alert).update(backfilled=True)
 
 
 def welcome(project: Project) -> None:

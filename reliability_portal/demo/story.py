@@ -1,4 +1,4 @@
-"""The stream of errors: a daily and weekly rhythm, releases, users, and bursts where the incidents lie. Pure by seed."""
+"""The stream of errors: a daily and weekly rhythm, releases, users, and bursts where incidents lie. Pure by seed."""
 
 import hashlib
 import math
@@ -19,6 +19,7 @@ ERRORS = 30_000
 USERS = 4_200
 OPEN_FOR = timedelta(minutes=6)
 OPEN_ERRORS = 118
+FEWEST = OPEN_ERRORS + sum(past.burst for past in PASTS)
 DAY = timedelta(days=1)
 _BROWSERS = ("Chrome", "Safari", "Firefox", "Edge")
 
@@ -44,11 +45,11 @@ def _weight(at: datetime) -> float:
     return by_hour * (0.62 if at.weekday() >= 5 else 1.0)
 
 
-def moments(now: datetime, seed: int) -> list[Moment]:
-    """All errors of the story in order of time."""
-    dice = random.Random(seed)
+def moments(now: datetime, seed: int, n: int = ERRORS) -> list[Moment]:
+    """All n errors of the story in order of time; at least FEWEST, since the incidents need theirs."""
+    dice = random.Random(seed)  # noqa: S311  a story, no secret
     found = [*_bursts(now, dice), *_open_one(now, dice)]
-    found += _stream(now, ERRORS - len(found), dice)
+    found += _stream(now, n - len(found), dice)
     return sorted(found, key=lambda m: (m.at, m.failure.kind, m.failure.module))
 
 
@@ -85,7 +86,7 @@ def _open_one(now: datetime, dice: random.Random) -> Iterator[Moment]:
 def event_of(moment: Moment, index: int, project_id: int, now: datetime, seed: int) -> NewEvent:
     """The event as the normaliser would have made it."""
     failure, at = moment.failure, moment.at
-    dice = random.Random(seed * 1_000_003 + index)
+    dice = random.Random(seed * 1_000_003 + index)  # noqa: S311  a story, no secret
     user = dice.randrange(USERS)
     release = release_at(at, now)
     fingerprint, title, culprit = _identity(failure)
@@ -161,11 +162,13 @@ def _payload(failure: Failure, at: datetime, dice: random.Random) -> dict[str, A
     return {
         "exceptions": _exceptions(failure, dice.randrange(1000)),
         "breadcrumbs": [
-            {"timestamp": (at - timedelta(seconds=3)).isoformat(), "category": "http", "message": f"{failure.route} begins"},
+            {"timestamp": (at - timedelta(seconds=3)).isoformat(), "category": "http",
+             "message": f"{failure.route} begins"},
             {"timestamp": (at - timedelta(seconds=1)).isoformat(), "category": "query",
              "message": "SELECT … FROM accounts WHERE id = %s"},
         ],
         "request": {"method": method or "GET", "url": f"https://journal.example.org{path}",
                     "headers": {"Accept": "application/json", "Authorization": "[removed]"}},
-        "contexts": {"runtime": {"name": "CPython" if failure.platform == "python" else "browser", "version": "3.12.1"}},
+        "contexts": {"runtime": {"name": "CPython" if failure.platform == "python" else "browser",
+                                 "version": "3.12.1"}},
     }  # fmt: skip

@@ -235,7 +235,9 @@ def test_an_incidents_button_stops_the_paging_and_goes_back_safely(client, verb)
     url = reverse(f"alerts:{verb}_incident", args=[alert.incident_id])
     assert client.post(url).url.startswith("/admin/login/")
     assert signed_in(client, "Viewer", "mallory").post(url).status_code == 403
-    signed_in(client, "Responder")
+    signed_in(
+        client, "Commander"
+    )  # a responder acknowledges, and does not resolve the two highest severities
     assert client.get(url).status_code == 405
     assert client.post(url, {"next": "/admin/"}).url == "/admin/"
     away = client.post(url, {"next": "https://evil.example/"}).url

@@ -36,7 +36,7 @@ def test_a_rule_fires_for_the_component_that_passes_it_and_for_no_other():
     report = watch.watch(now=NOW)
     alert = Alert.objects.get()
     assert (alert.component.name, alert.value, alert.severity, alert.rule) == ("Payments", 11, "error", rule)
-    assert alert.sentence == "Errors in Payments: 11 errors within 5 min (rule: > 10)."
+    assert alert.sentence == "Errors in Payments: 11 within 5 min (rule: > 10)."
     assert alert.first_seen_at == NOW.replace(second=0)
     assert "1 fired" in report.said
     assert Incident.objects.get().alerts.get() == alert

@@ -1,4 +1,4 @@
-"""Chromium for tests and screenshots: Debian's, driven by Playwright; a console error or policy violation is a failure."""
+"""Chromium for tests and screenshots: Debian's, driven by Playwright; a console error or policy violation fails."""
 
 import contextlib
 import os
@@ -66,12 +66,14 @@ class Visitor:
 
     def press(self, label: str) -> None:
         """The first button whose words begin like that, and what it leads to."""
-        self.page.get_by_role("button", name=re.compile(f"^{re.escape(label)}(:|$)")).first.click()
+        self.page.get_by_role("button", name=re.compile(f"^{re.escape(label)}\\s*(:|$)")).first.click()
         self.page.wait_for_load_state()
 
     def overflow(self) -> int:
         """Pixels by which the page is wider than the window."""
-        return self.page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+        return self.page.evaluate(
+            "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+        )
 
     def shot(self, path: Path) -> None:
         """The whole page as a picture."""
@@ -84,4 +86,6 @@ def visitor(
 ) -> Visitor:
     """A fresh window without cookies."""
     scheme = "dark" if dark else "light"
-    return Visitor(portal, started.new_context(viewport={"width": width, "height": height}, color_scheme=scheme))
+    return Visitor(
+        portal, started.new_context(viewport={"width": width, "height": height}, color_scheme=scheme)
+    )

@@ -3,12 +3,13 @@
 import re
 
 import pytest
+from playwright.sync_api import expect
 
 from tests.browser import chromium
 from tests.conftest import need
 from tests.loop.portal import running_portal
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("portals")]
 
 
 @pytest.fixture(scope="module")
@@ -28,22 +29,22 @@ def test_from_triage_to_an_approved_post_mortem(portal, started):
     alice = chromium.visitor(portal, started)
     alice.sign_in("alice")
     page = alice.page
-    assert page.get_by_role("heading", name="Triage").is_visible()
-    assert page.get_by_text("Card payments fail").first.is_visible()
+    expect(page.get_by_role("heading", name="Triage")).to_be_visible()
+    expect(page.get_by_text("Card payments fail").first).to_be_visible()
 
     alice.press("Acknowledge")
     page.get_by_role("link", name=re.compile("Card payments fail")).first.click()
-    assert page.get_by_text("Acknowledged by alice").first.is_visible()
-    assert page.get_by_role("button", name="Acknowledge", exact=True).count() == 0
+    expect(page.get_by_text("Acknowledged by alice").first).to_be_visible()
+    expect(page.get_by_role("button", name="Acknowledge", exact=True)).to_have_count(0)
     assert "Next: Bob" not in page.inner_text("body")
 
     page.fill("textarea[name=text]", "Gateway refuses <b>two</b> of our four addresses.")
     alice.press("Add note")
-    assert page.get_by_text("Gateway refuses <b>two</b> of our four addresses.").is_visible()
+    expect(page.get_by_text("Gateway refuses <b>two</b> of our four addresses.")).to_be_visible()
 
     alice.press("Mark mitigated")
     alice.press("Resolve")
-    assert page.get_by_text("Resolved by alice").first.is_visible()
+    expect(page.get_by_text("Resolved by alice").first).to_be_visible()
 
     page.get_by_role("button", name=re.compile("post-mortem", re.I)).first.click()
     page.wait_for_load_state()
@@ -54,17 +55,17 @@ def test_from_triage_to_an_approved_post_mortem(portal, started):
         page.fill(f"[name={section}]", f"What alice found out about the {section}.")
     alice.press("Save")
     alice.press("Submit for review")
-    assert page.get_by_text("In review").first.is_visible()
-    assert page.get_by_role("button", name="Approve", exact=True).count() == 0
+    expect(page.get_by_text("In review").first).to_be_visible()
+    expect(page.get_by_role("button", name="Approve", exact=True)).to_have_count(0)
 
     bob = chromium.visitor(portal, started)
     bob.sign_in("bob")
     bob.page.goto(document)
     bob.press("Approve")
-    assert bob.page.get_by_text("Approved").first.is_visible()
+    expect(bob.page.get_by_text("Approved").first).to_be_visible()
     assert re.search(r"[0-9a-f]{64}", bob.page.inner_text("body"))
     bob.press("Publish")
-    assert bob.page.get_by_text("Published").first.is_visible()
+    expect(bob.page.get_by_text("Published").first).to_be_visible()
     assert alice.complaints == [] and bob.complaints == []
 
 
@@ -72,7 +73,7 @@ def test_an_auditor_sees_what_was_done_and_changes_nothing(portal, started):
     carol = chromium.visitor(portal, started)
     carol.sign_in("carol")
     assert carol.go("/admin/audit/auditevent/") == 200
-    assert carol.page.get_by_text("session.login").first.is_visible()
+    expect(carol.page.get_by_text("session.login").first).to_be_visible()
     assert carol.go("/admin/incidents/incident/9/change/") == 200
     assert carol.page.locator("main form[method=post] button, #content form[method=post] button").count() == 0
     assert carol.go("/admin/alerts/channel/add/") == 403

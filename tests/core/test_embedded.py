@@ -25,6 +25,8 @@ from apps.core.embedded.process import closed_parent
 from tests.core import processes
 from tests.core.processes import HOLD, LINUX, PROJECT, cannot, finish, make_data_dir, start_holder, wait_until
 
+pytestmark = pytest.mark.xdist_group("servers")
+
 NOBODY = "nobody"
 
 

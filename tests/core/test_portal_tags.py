@@ -60,6 +60,7 @@ def attributes(html: str) -> set[str]:
         "{% meter 0.5 v v %}",
         "{% spark v v %}",
         "{% spark series v %}",
+        "{% precise v %}",
         "{{ v|marks }}",
     ],
 )
@@ -72,7 +73,9 @@ def test_hostile_text_stays_text_in_every_tag(source, text):
 
 
 @pytest.mark.parametrize("value", NOTHING)
-@pytest.mark.parametrize("tag", ["badge v", "when v", "since v", "duration v", "figure v", "avatar v"])
+@pytest.mark.parametrize(
+    "tag", ["badge v", "when v", "since v", "duration v", "figure v", "avatar v", "precise v"]
+)
 def test_a_missing_or_senseless_value_is_said_without_an_error(tag, value):
     elements(drawn("{% " + tag + " %}", v=value))
 
@@ -167,6 +170,18 @@ def test_a_time_to_come_says_in():
 
 def test_a_time_of_another_day_names_the_day():
     assert "20 Nov 13:12 CET" in drawn("{% when v %}", v=BEGAN - timedelta(days=2))
+
+
+@pytest.mark.parametrize(
+    "at", ["2025-11-22T12:12:05.250Z", "2025-11-22T12:12:05.250", 1763813525.25, "1763813525.25"]
+)
+def test_a_senders_time_is_shown_to_the_millisecond_however_it_was_written(at):
+    assert ">13:12:05.250 CET<" in drawn("{% precise v %}", v=at)
+
+
+@pytest.mark.parametrize("at", ["14:01:58", "9" * 40, -1e300, "0001-01-01T00:00:00", "9999-12-31T23:59:59Z"])
+def test_what_is_no_time_of_this_calendar_is_shown_as_it_came(at):
+    assert elements(drawn("{% precise v %}", v=at)) <= {"div", "time"}
 
 
 def test_a_naive_time_is_read_as_utc():

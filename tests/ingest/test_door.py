@@ -341,7 +341,7 @@ def test_a_bug_of_ours_is_answered_in_the_one_form_without_its_words(monkeypatch
     assert b"hunter2" not in answer.body
 
 
-# --- Backpressure, and a database that is away ---
+# --- Backpressure, and a database that is away ---------------------------------------------------------------------
 def test_a_full_inbox_holds_senders_back_until_it_has_room(settings, monkeypatch):
     monkeypatch.setattr(inbox, "LOOK_EVERY_S", 0.02)
     monkeypatch.setattr(inbox, "_committer", inbox.Committer())

@@ -63,11 +63,16 @@ class Portal:
             message_from_bytes(f.read_bytes(), policy=policy.default)
             for f in sorted((self.data / "mail").glob("*.eml"))
         ]
-        return [{"to": m["To"], "subject": m["Subject"], "text": m.get_body(("plain",)).get_content()} for m in messages]
+        return [
+            {"to": m["To"], "subject": m["Subject"], "text": m.get_body(("plain",)).get_content()}
+            for m in messages
+        ]
 
     def pids(self, *words: str) -> list[int]:
         """Its processes whose command line holds all these words."""
-        return [pid for pid in map(int, filter(str.isdecimal, os.listdir("/proc"))) if self._is_ours(pid, words)]
+        return [
+            pid for pid in map(int, filter(str.isdecimal, os.listdir("/proc"))) if self._is_ours(pid, words)
+        ]
 
     def _is_ours(self, pid: int, words: tuple[str, ...]) -> bool:
         """By environment, arguments or working directory: servers rewrite the first two."""

@@ -13,6 +13,8 @@ import pytest
 
 from tests.loop.portal import KEY, Portal, eventually, running_portal
 
+pytestmark = pytest.mark.xdist_group("portals")
+
 FULL = os.environ.get("PORTAL_CI") == "1"
 RATE_PER_S, SENDERS = 200, 4
 VICTIMS = {
@@ -46,7 +48,9 @@ class Sender(threading.Thread):
         connection = None
         while (now := time.monotonic()) < self.until:
             try:
-                connection = connection or http.client.HTTPConnection("127.0.0.1", self.portal.port, timeout=15)
+                connection = connection or http.client.HTTPConnection(
+                    "127.0.0.1", self.portal.port, timeout=15
+                )
                 self._send(connection)
             except (OSError, http.client.HTTPException):
                 self.refused += 1

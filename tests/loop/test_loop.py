@@ -11,11 +11,14 @@ import pytest
 from tests.core.processes import PROJECT
 from tests.loop.portal import KEY, eventually, running_portal
 
+pytestmark = pytest.mark.xdist_group("portals")
+
 SECOND_STEP_S = 20
 SET_UP = f"""
 import json
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Group
+from apps.alerts.builtin import ensure_builtin_rules
 from apps.alerts.models import AlertRule, EscalationPolicy, EscalationStep
 from apps.projects.services import create_token
 User = get_user_model()
@@ -23,9 +26,11 @@ made = {{}}
 for name in ("alice", "bob"):
     made[name] = User.objects.create_user(name, f"{{name}}@example.org", is_staff=True)
     made[name].groups.set(Group.objects.filter(name__in=["Responder", "Commander"]))
-policy = EscalationPolicy.objects.create(name="Test", repeat_count=0, fallback_user=made["alice"])
+policy = EscalationPolicy.objects.create(
+    name="Test", repeat_count=0, fallback_user=made["alice"], is_default=True)
 for order, (name, wait) in enumerate([("alice", 0), ("bob", {SECOND_STEP_S})]):
     EscalationStep.objects.create(policy=policy, order=order, wait_before_s=wait, kind="people").users.add(made[name])
+ensure_builtin_rules()
 AlertRule.objects.update(policy=policy)
 print(json.dumps(create_token(user=made["alice"], scopes=["api:read", "alerts:write"])[1]))
 """
@@ -54,7 +59,8 @@ sentry_sdk.flush(10)
 FLASK_APP = """
 import sys
 import sentry_sdk
-sentry_sdk.init(sys.argv[1], release="shop@1.4.2", environment="test")
+from sentry_sdk.integrations.flask import FlaskIntegration
+sentry_sdk.init(sys.argv[1], integrations=[FlaskIntegration(transaction_style="url")], release="shop@1.4.2")
 from flask import Flask
 app = Flask(__name__)
 @app.route("/journal/entry")
@@ -93,7 +99,11 @@ def test_a_django_app_with_the_sdk_pages_alice_and_acknowledging_spares_bob(port
     print(f"from the exception to the mail: {took:.1f} s")
     assert mail["to"] == "alice@example.org"
     state = portal.ask(STATE)
-    assert [g for g in state["groups"] if "ConnectionRefusedError" in g[0]] and state["incidents"] and state["alerts"]
+    assert (
+        [g for g in state["groups"] if "ConnectionRefusedError" in g[0]]
+        and state["incidents"]
+        and state["alerts"]
+    )
     assert portal.site in mail["text"]
 
     for alert_id, *_ in state["alerts"]:
@@ -116,12 +126,18 @@ def test_without_an_acknowledgement_bob_is_paged_second(portal):
         Authorization=f"Bearer {KEY}",
     )  # fmt: skip
     assert (status, answer["ok"]) == (201, True)
-    eventually(lambda: {"alice@example.org", "bob@example.org"} <= {m["to"] for m in portal.mails()}, "bob's mail", 60)
+    eventually(
+        lambda: {"alice@example.org", "bob@example.org"} <= {m["to"] for m in portal.mails()},
+        "bob's mail",
+        60,
+    )
 
 
 def test_flask_with_the_sdk_and_a_browser_reach_their_components(portal):
     subprocess.run([sys.executable, "-c", FLASK_APP, portal.dsn], cwd=PROJECT, check=True, timeout=60)
-    status, _ = portal.post(f"/api/errors/client?sentry_key={KEY}", {"message": "x is undefined", "errorType": "TypeError"})
+    status, _ = portal.post(
+        f"/api/errors/client?sentry_key={KEY}", {"message": "x is undefined", "errorType": "TypeError"}
+    )
     assert status == 201
     groups = eventually(lambda: len(g := portal.ask(STATE)["groups"]) == 2 and g, "both groups", 20)
     assert {component for _, _, component, _ in groups} == {"Journal", "Frontend UI"}

@@ -16,8 +16,7 @@ class Receipt:
 
 
 class Sender(Protocol):
-    """A kind of channel. `personal`: a person can be reached by it; `wants`: what its address and secret
-    must be."""
+    """A kind of channel. `personal`: a person can be reached by it; `wants`: what its address and secret must be."""
 
     kind: str
     label: str

@@ -1,5 +1,4 @@
-"""E-mail: plain text with a simple HTML beside it, over SMTP or, without a server, kept as files under
-var/mail."""
+"""E-mail: plain text with a simple HTML beside it, over SMTP or, without a server, kept as files under var/mail."""
 
 import re
 import smtplib
@@ -22,14 +21,12 @@ TOTAL_S = 25  # below half the lease, though every single answer is in time
 
 
 def one_line(text: str, limit: int = 200) -> str:
-    """Fit for a header: line breaks and control characters become spaces (Django refuses them, losing the
-    mail)."""
+    """Fit for a header: line breaks and control characters become spaces (Django refuses them, losing the mail)."""
     return re.sub(r"[\x00-\x1f\x7f\u2028\u2029]+", " ", text).strip()[:limit]
 
 
 def message(page: Any, connection: Any = None) -> EmailMultiAlternatives:
-    """The mail of a page. Message-ID is made of the page's key: a repetition is the same message to a mail
-    program."""
+    """The mail of a page. Message-ID is made of the page's key: a repetition is the same message to a mail program."""
     host = urlsplit(settings.SITE_URL).hostname or "localhost"
     headers = {
         "Message-ID": f"<{page.key}@{host}>",
@@ -101,8 +98,7 @@ class Email:
     secret_is = ""
 
     def send(self, page: Any, secret: str) -> Receipt:
-        """Hand the mail to the server. What fails before the message was handed over is known not to have
-        arrived."""
+        """Hand the mail to the server. What fails before the message was handed over is known not to have arrived."""
         connection = get_connection()
         with _cut_off(connection):
             try:

@@ -10,8 +10,7 @@ from apps.core import outbound
 
 
 def post(url: str, body: bytes, headers: Mapping[str, str]) -> Receipt:
-    """POST JSON. An answer that did not come after the request was written is ambiguous: it may have
-    arrived."""
+    """POST JSON. An answer that did not come after the request was written is ambiguous: it may have arrived."""
     try:
         answer = outbound.request(
             "POST", url, body=body, timeout_s=delivery.SEND_TIMEOUT_S,

@@ -18,8 +18,7 @@ def escape(text: str) -> str:
 
 
 def message(page: Any) -> dict[str, Any]:
-    """Block Kit, with a plain text for notifications; after a refusal as a bad message, the plain text
-    alone."""
+    """Block Kit, with a plain text for notifications; after a refusal as a bad message, the plain text alone."""
     text = escape(f"{page.subject}\n{page.body}")[:TEXT_MAX]
     if page.data.get("plain"):
         return {"text": text}

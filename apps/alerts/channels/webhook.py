@@ -1,5 +1,4 @@
-"""A signed webhook after Standard Webhooks: the receiver can check who sent it, and recognise a
-repetition."""
+"""A signed webhook after Standard Webhooks: the receiver can check who sent it, and recognise a repetition."""
 
 import base64
 import binascii

@@ -9,287 +9,744 @@ import apps.alerts.models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
-        ('incidents', '0001_initial'),
-        ('projects', '0001_initial'),
+        ("incidents", "0001_initial"),
+        ("projects", "0001_initial"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='Channel',
+            name="Channel",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('name', models.CharField(max_length=80, unique=True)),
-                ('kind', models.CharField(choices=apps.alerts.models.channel_kinds, max_length=16)),
-                ('address', models.CharField(blank=True, help_text='E-mail address, or the address of a webhook that is no secret.', max_length=500)),
-                ('secret', models.BinaryField(blank=True, default=b'')),
-                ('secret_hint', models.CharField(blank=True, editable=False, max_length=16)),
-                ('enabled', models.BooleanField(default=True)),
-                ('last_sent_at', models.DateTimeField(editable=False, null=True)),
-                ('last_failed_at', models.DateTimeField(editable=False, null=True)),
-                ('last_failure', models.CharField(blank=True, editable=False, max_length=300)),
-                ('broken_since', models.DateTimeField(editable=False, help_text='Refused for good; mend and test it.', null=True)),
-                ('created_at', models.DateTimeField(auto_now_add=True)),
-                ('backfilled', models.BooleanField(default=False, editable=False)),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("name", models.CharField(max_length=80, unique=True)),
+                ("kind", models.CharField(choices=apps.alerts.models.channel_kinds, max_length=16)),
+                (
+                    "address",
+                    models.CharField(
+                        blank=True,
+                        help_text="E-mail address, or the address of a webhook that is no secret.",
+                        max_length=500,
+                    ),
+                ),
+                ("secret", models.BinaryField(blank=True, default=b"")),
+                ("secret_hint", models.CharField(blank=True, editable=False, max_length=16)),
+                ("enabled", models.BooleanField(default=True)),
+                ("last_sent_at", models.DateTimeField(editable=False, null=True)),
+                ("last_failed_at", models.DateTimeField(editable=False, null=True)),
+                ("last_failure", models.CharField(blank=True, editable=False, max_length=300)),
+                (
+                    "broken_since",
+                    models.DateTimeField(
+                        editable=False, help_text="Refused for good; mend and test it.", null=True
+                    ),
+                ),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
+                ("backfilled", models.BooleanField(default=False, editable=False)),
             ],
             options={
-                'ordering': ('name',),
+                "ordering": ("name",),
             },
         ),
         migrations.CreateModel(
-            name='AlertRule',
+            name="AlertRule",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('name', models.CharField(max_length=100, unique=True)),
-                ('code', models.SlugField(blank=True, editable=False, help_text='Set for built-in rules.', max_length=40)),
-                ('description', models.TextField(blank=True)),
-                ('condition', models.CharField(help_text='A measure, an operator and a number, such as errorCount > 10.', max_length=120)),
-                ('threshold', models.DecimalField(blank=True, decimal_places=4, help_text='May stand here instead of in the condition; two unequal numbers are refused.', max_digits=14, null=True)),
-                ('window_s', models.PositiveIntegerField(default=300, validators=[django.core.validators.MinValueValidator(60), django.core.validators.MaxValueValidator(86400)], verbose_name='window (seconds)')),
-                ('for_s', models.PositiveIntegerField(default=0, validators=[django.core.validators.MaxValueValidator(86400)], verbose_name='must hold for (seconds)')),
-                ('minimum', models.PositiveIntegerField(default=0, help_text='Fewer events than this in the window are no evidence: the rule then says nothing.')),
-                ('record_severity', models.CharField(blank=True, choices=[('Critical', 'Critical'), ('Major', 'Major'), ('Minor', 'Minor')], help_text='Count only errors of this severity.', max_length=8)),
-                ('severity', models.CharField(choices=[('critical', 'Critical'), ('error', 'Error'), ('warning', 'Warning'), ('info', 'Info')], default='error', max_length=8)),
-                ('opens_incident', models.BooleanField(default=True)),
-                ('resolve_after_s', models.PositiveIntegerField(default=300, help_text='0: only people resolve it.', verbose_name='resolve after quiet (seconds)')),
-                ('enabled', models.BooleanField(default=True)),
-                ('tags', models.JSONField(blank=True, default=dict)),
-                ('updated_at', models.DateTimeField(auto_now=True)),
-                ('component', models.ForeignKey(blank=True, help_text='Empty: each one.', null=True, on_delete=django.db.models.deletion.CASCADE, to='projects.component')),
-                ('project', models.ForeignKey(blank=True, help_text='Empty: every project.', null=True, on_delete=django.db.models.deletion.CASCADE, to='projects.project')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("name", models.CharField(max_length=100, unique=True)),
+                (
+                    "code",
+                    models.SlugField(
+                        blank=True, editable=False, help_text="Set for built-in rules.", max_length=40
+                    ),
+                ),
+                ("description", models.TextField(blank=True)),
+                (
+                    "condition",
+                    models.CharField(
+                        help_text="A measure, an operator and a number, such as errorCount > 10.",
+                        max_length=120,
+                    ),
+                ),
+                (
+                    "threshold",
+                    models.DecimalField(
+                        blank=True,
+                        decimal_places=4,
+                        help_text="May stand here instead of in the condition; two unequal numbers are refused.",
+                        max_digits=14,
+                        null=True,
+                    ),
+                ),
+                (
+                    "window_s",
+                    models.PositiveIntegerField(
+                        default=300,
+                        validators=[
+                            django.core.validators.MinValueValidator(60),
+                            django.core.validators.MaxValueValidator(86400),
+                        ],
+                        verbose_name="window (seconds)",
+                    ),
+                ),
+                (
+                    "for_s",
+                    models.PositiveIntegerField(
+                        default=0,
+                        validators=[django.core.validators.MaxValueValidator(86400)],
+                        verbose_name="must hold for (seconds)",
+                    ),
+                ),
+                (
+                    "minimum",
+                    models.PositiveIntegerField(
+                        default=0,
+                        help_text="Fewer events than this in the window are no evidence: the rule then says nothing.",
+                    ),
+                ),
+                (
+                    "record_severity",
+                    models.CharField(
+                        blank=True,
+                        choices=[("Critical", "Critical"), ("Major", "Major"), ("Minor", "Minor")],
+                        help_text="Count only errors of this severity.",
+                        max_length=8,
+                    ),
+                ),
+                (
+                    "severity",
+                    models.CharField(
+                        choices=[
+                            ("critical", "Critical"),
+                            ("error", "Error"),
+                            ("warning", "Warning"),
+                            ("info", "Info"),
+                        ],
+                        default="error",
+                        max_length=8,
+                    ),
+                ),
+                ("opens_incident", models.BooleanField(default=True)),
+                (
+                    "resolve_after_s",
+                    models.PositiveIntegerField(
+                        default=300,
+                        help_text="0: only people resolve it.",
+                        verbose_name="resolve after quiet (seconds)",
+                    ),
+                ),
+                ("enabled", models.BooleanField(default=True)),
+                ("tags", models.JSONField(blank=True, default=dict)),
+                ("updated_at", models.DateTimeField(auto_now=True)),
+                (
+                    "component",
+                    models.ForeignKey(
+                        blank=True,
+                        help_text="Empty: each one.",
+                        null=True,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        to="projects.component",
+                    ),
+                ),
+                (
+                    "project",
+                    models.ForeignKey(
+                        blank=True,
+                        help_text="Empty: every project.",
+                        null=True,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        to="projects.project",
+                    ),
+                ),
             ],
             options={
-                'ordering': ('name',),
+                "ordering": ("name",),
             },
         ),
         migrations.CreateModel(
-            name='Alert',
+            name="Alert",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('dedup_key', models.CharField(max_length=255)),
-                ('title', models.CharField(max_length=200)),
-                ('sentence', models.TextField(blank=True, help_text='Why it fired, with the figure and the threshold.')),
-                ('severity', models.CharField(choices=[('critical', 'Critical'), ('error', 'Error'), ('warning', 'Warning'), ('info', 'Info')], max_length=8)),
-                ('state', models.CharField(choices=[('triggered', 'Firing'), ('acknowledged', 'Acknowledged'), ('resolved', 'Resolved')], default='triggered', max_length=12)),
-                ('epoch', models.PositiveIntegerField(default=1)),
-                ('count', models.PositiveIntegerField(default=1, help_text='How often it was triggered while open.')),
-                ('value', models.FloatField(null=True)),
-                ('labels', models.JSONField(default=dict)),
-                ('first_seen_at', models.DateTimeField()),
-                ('triggered_at', models.DateTimeField()),
-                ('last_seen_at', models.DateTimeField()),
-                ('acked_at', models.DateTimeField(blank=True, null=True)),
-                ('acked_by', models.CharField(blank=True, max_length=150)),
-                ('acked_via', models.CharField(blank=True, max_length=16)),
-                ('resolved_at', models.DateTimeField(blank=True, null=True)),
-                ('resolved_by', models.CharField(blank=True, max_length=150)),
-                ('resolved_via', models.CharField(blank=True, max_length=16)),
-                ('backfilled', models.BooleanField(default=False, editable=False)),
-                ('component', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='alerts', to='projects.component')),
-                ('incident', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='alerts', to='incidents.incident')),
-                ('project', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='alerts', to='projects.project')),
-                ('rule', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='alerts', to='alerts.alertrule')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("dedup_key", models.CharField(max_length=255)),
+                ("title", models.CharField(max_length=200)),
+                (
+                    "sentence",
+                    models.TextField(
+                        blank=True, help_text="Why it fired, with the figure and the threshold."
+                    ),
+                ),
+                (
+                    "severity",
+                    models.CharField(
+                        choices=[
+                            ("critical", "Critical"),
+                            ("error", "Error"),
+                            ("warning", "Warning"),
+                            ("info", "Info"),
+                        ],
+                        max_length=8,
+                    ),
+                ),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[
+                            ("triggered", "Firing"),
+                            ("acknowledged", "Acknowledged"),
+                            ("resolved", "Resolved"),
+                        ],
+                        default="triggered",
+                        max_length=12,
+                    ),
+                ),
+                ("epoch", models.PositiveIntegerField(default=1)),
+                (
+                    "count",
+                    models.PositiveIntegerField(
+                        default=1, help_text="How often it was triggered while open."
+                    ),
+                ),
+                ("value", models.FloatField(null=True)),
+                ("labels", models.JSONField(default=dict)),
+                ("first_seen_at", models.DateTimeField()),
+                ("triggered_at", models.DateTimeField()),
+                ("last_seen_at", models.DateTimeField()),
+                ("acked_at", models.DateTimeField(blank=True, null=True)),
+                ("acked_by", models.CharField(blank=True, max_length=150)),
+                ("acked_via", models.CharField(blank=True, max_length=16)),
+                ("resolved_at", models.DateTimeField(blank=True, null=True)),
+                ("resolved_by", models.CharField(blank=True, max_length=150)),
+                ("resolved_via", models.CharField(blank=True, max_length=16)),
+                ("backfilled", models.BooleanField(default=False, editable=False)),
+                (
+                    "component",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="alerts",
+                        to="projects.component",
+                    ),
+                ),
+                (
+                    "incident",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="alerts",
+                        to="incidents.incident",
+                    ),
+                ),
+                (
+                    "project",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="alerts",
+                        to="projects.project",
+                    ),
+                ),
+                (
+                    "rule",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="alerts",
+                        to="alerts.alertrule",
+                    ),
+                ),
             ],
             options={
-                'ordering': ('-triggered_at',),
-                'permissions': (('acknowledge_alert', 'Can acknowledge and resolve alerts'),),
+                "ordering": ("-triggered_at",),
+                "permissions": (("acknowledge_alert", "Can acknowledge and resolve alerts"),),
             },
         ),
         migrations.CreateModel(
-            name='ContactMethod',
+            name="ContactMethod",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('kind', models.CharField(choices=apps.alerts.models.channel_kinds, default='email', max_length=16)),
-                ('address', models.CharField(max_length=500)),
-                ('order', models.PositiveSmallIntegerField(default=1)),
-                ('enabled', models.BooleanField(default=True)),
-                ('verified_at', models.DateTimeField(blank=True, editable=False, null=True)),
-                ('last_failed_at', models.DateTimeField(editable=False, null=True)),
-                ('last_failure', models.CharField(blank=True, editable=False, max_length=300)),
-                ('user', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='contact_methods', to=settings.AUTH_USER_MODEL)),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                (
+                    "kind",
+                    models.CharField(
+                        choices=apps.alerts.models.channel_kinds, default="email", max_length=16
+                    ),
+                ),
+                ("address", models.CharField(max_length=500)),
+                ("order", models.PositiveSmallIntegerField(default=1)),
+                ("enabled", models.BooleanField(default=True)),
+                ("verified_at", models.DateTimeField(blank=True, editable=False, null=True)),
+                ("last_failed_at", models.DateTimeField(editable=False, null=True)),
+                ("last_failure", models.CharField(blank=True, editable=False, max_length=300)),
+                (
+                    "user",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="contact_methods",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
             ],
             options={
-                'ordering': ('user', 'order', 'id'),
+                "ordering": ("user", "order", "id"),
             },
         ),
         migrations.CreateModel(
-            name='Escalation',
+            name="Escalation",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('epoch', models.PositiveIntegerField()),
-                ('policy_name', models.CharField(max_length=80)),
-                ('plan', models.JSONField(help_text='Steps as apps.alerts.escalation made them, with people and addresses.')),
-                ('step', models.PositiveSmallIntegerField(default=0, help_text='Index of the step that is next.')),
-                ('cycle', models.PositiveSmallIntegerField(default=0)),
-                ('next_at', models.DateTimeField()),
-                ('state', models.CharField(choices=[('active', 'Active'), ('paused', 'Paused'), ('stopped', 'Stopped'), ('exhausted', 'All steps done'), ('exhausted_unreached', 'Reached nobody')], default='active', max_length=19)),
-                ('version', models.PositiveIntegerField(default=0)),
-                ('reached', models.PositiveIntegerField(default=0, help_text='Pages made so far.')),
-                ('started_at', models.DateTimeField()),
-                ('alert', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='escalations', to='alerts.alert')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("epoch", models.PositiveIntegerField()),
+                ("policy_name", models.CharField(max_length=80)),
+                (
+                    "plan",
+                    models.JSONField(
+                        help_text="Steps as apps.alerts.escalation made them, with people and addresses."
+                    ),
+                ),
+                (
+                    "step",
+                    models.PositiveSmallIntegerField(default=0, help_text="Index of the step that is next."),
+                ),
+                ("cycle", models.PositiveSmallIntegerField(default=0)),
+                ("next_at", models.DateTimeField()),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[
+                            ("active", "Active"),
+                            ("paused", "Paused"),
+                            ("stopped", "Stopped"),
+                            ("exhausted", "All steps done"),
+                            ("exhausted_unreached", "Reached nobody"),
+                        ],
+                        default="active",
+                        max_length=19,
+                    ),
+                ),
+                ("version", models.PositiveIntegerField(default=0)),
+                ("reached", models.PositiveIntegerField(default=0, help_text="Pages made so far.")),
+                ("started_at", models.DateTimeField()),
+                (
+                    "alert",
+                    models.ForeignKey(
+                        db_index=False,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="escalations",
+                        to="alerts.alert",
+                    ),
+                ),
             ],
             options={
-                'default_permissions': ('view',),
+                "default_permissions": ("view",),
             },
         ),
         migrations.CreateModel(
-            name='EscalationPolicy',
+            name="EscalationPolicy",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('name', models.CharField(max_length=80, unique=True)),
-                ('description', models.TextField(blank=True)),
-                ('repeat_count', models.PositiveSmallIntegerField(default=1, help_text='Further rounds after the first.', validators=[django.core.validators.MaxValueValidator(20)])),
-                ('repeat_wait_s', models.PositiveIntegerField(default=300, validators=[django.core.validators.MinValueValidator(30)], verbose_name='wait before a further round (seconds)')),
-                ('backfilled', models.BooleanField(default=False, editable=False)),
-                ('fallback_user', models.ForeignKey(help_text='Paged at the end if no step reached anybody.', on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("name", models.CharField(max_length=80, unique=True)),
+                ("description", models.TextField(blank=True)),
+                (
+                    "repeat_count",
+                    models.PositiveSmallIntegerField(
+                        default=1,
+                        help_text="Further rounds after the first.",
+                        validators=[django.core.validators.MaxValueValidator(20)],
+                    ),
+                ),
+                (
+                    "repeat_wait_s",
+                    models.PositiveIntegerField(
+                        default=300,
+                        validators=[django.core.validators.MinValueValidator(30)],
+                        verbose_name="wait before a further round (seconds)",
+                    ),
+                ),
+                ("backfilled", models.BooleanField(default=False, editable=False)),
+                (
+                    "fallback_user",
+                    models.ForeignKey(
+                        help_text="Paged at the end if no step reached anybody.",
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
             ],
             options={
-                'verbose_name_plural': 'escalation policies',
-                'ordering': ('name',),
+                "verbose_name_plural": "escalation policies",
+                "ordering": ("name",),
             },
         ),
         migrations.AddField(
-            model_name='alertrule',
-            name='policy',
-            field=models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='rules', to='alerts.escalationpolicy'),
+            model_name="alertrule",
+            name="policy",
+            field=models.ForeignKey(
+                blank=True,
+                null=True,
+                on_delete=django.db.models.deletion.PROTECT,
+                related_name="rules",
+                to="alerts.escalationpolicy",
+            ),
         ),
         migrations.AddField(
-            model_name='alert',
-            name='policy',
-            field=models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to='alerts.escalationpolicy'),
+            model_name="alert",
+            name="policy",
+            field=models.ForeignKey(
+                blank=True,
+                null=True,
+                on_delete=django.db.models.deletion.SET_NULL,
+                related_name="+",
+                to="alerts.escalationpolicy",
+            ),
         ),
         migrations.CreateModel(
-            name='EscalationStep',
+            name="EscalationStep",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('order', models.PositiveSmallIntegerField(default=1)),
-                ('wait_before_s', models.PositiveIntegerField(default=0, validators=[django.core.validators.MaxValueValidator(86400)], verbose_name='wait before (seconds)')),
-                ('kind', models.CharField(choices=[('people', 'People'), ('team', 'Team'), ('channel', 'Channel')], default='people', max_length=8)),
-                ('channel', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='alerts.channel')),
-                ('policy', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='steps', to='alerts.escalationpolicy')),
-                ('team', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='projects.team')),
-                ('users', models.ManyToManyField(blank=True, related_name='+', to=settings.AUTH_USER_MODEL)),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("order", models.PositiveSmallIntegerField(default=1)),
+                (
+                    "wait_before_s",
+                    models.PositiveIntegerField(
+                        default=0,
+                        validators=[django.core.validators.MaxValueValidator(86400)],
+                        verbose_name="wait before (seconds)",
+                    ),
+                ),
+                (
+                    "kind",
+                    models.CharField(
+                        choices=[("people", "People"), ("team", "Team"), ("channel", "Channel")],
+                        default="people",
+                        max_length=8,
+                    ),
+                ),
+                (
+                    "channel",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="alerts.channel",
+                    ),
+                ),
+                (
+                    "policy",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="steps",
+                        to="alerts.escalationpolicy",
+                    ),
+                ),
+                (
+                    "team",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="projects.team",
+                    ),
+                ),
+                ("users", models.ManyToManyField(blank=True, related_name="+", to=settings.AUTH_USER_MODEL)),
             ],
             options={
-                'ordering': ('policy', 'order', 'id'),
+                "ordering": ("policy", "order", "id"),
             },
         ),
         migrations.CreateModel(
-            name='Page',
+            name="Page",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('key', models.CharField(help_text='Stable over all tries; also the notice key.', max_length=120, unique=True)),
-                ('epoch', models.PositiveIntegerField(default=0)),
-                ('cycle', models.PositiveSmallIntegerField(default=0)),
-                ('step', models.PositiveSmallIntegerField(default=0)),
-                ('target_label', models.CharField(help_text='Whom or what it goes to, in words.', max_length=150)),
-                ('kind', models.CharField(help_text="The channel's kind.", max_length=16)),
-                ('address', models.CharField(blank=True, max_length=500)),
-                ('subject', models.CharField(max_length=250)),
-                ('body', models.TextField()),
-                ('data', models.JSONField(default=dict, help_text='Facts for channels that lay out their own message.')),
-                ('urgency', models.CharField(choices=[('critical', 'Critical'), ('error', 'Error'), ('warning', 'Warning'), ('info', 'Info')], default='error', max_length=8)),
-                ('state', models.CharField(choices=[('pending', 'Waiting'), ('claimed', 'Sending'), ('sent', 'Sent'), ('delivered', 'Delivered'), ('failed', 'Failed'), ('cancelled', 'Cancelled')], default='pending', max_length=9)),
-                ('token', models.PositiveIntegerField(default=0, help_text='Number of the claim; a late result under an old one is told.')),
-                ('lease_until', models.DateTimeField(null=True)),
-                ('attempts', models.PositiveSmallIntegerField(default=0)),
-                ('next_try_at', models.DateTimeField()),
-                ('deadline', models.DateTimeField()),
-                ('created_at', models.DateTimeField()),
-                ('sent_at', models.DateTimeField(null=True)),
-                ('failure', models.CharField(blank=True, max_length=300)),
-                ('alert', models.ForeignKey(db_index=False, null=True, on_delete=django.db.models.deletion.CASCADE, related_name='pages', to='alerts.alert')),
-                ('channel', models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='pages', to='alerts.channel')),
-                ('contact_method', models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to='alerts.contactmethod')),
-                ('escalation', models.ForeignKey(null=True, on_delete=django.db.models.deletion.CASCADE, related_name='pages', to='alerts.escalation')),
-                ('user', models.ForeignKey(null=True, on_delete=django.db.models.deletion.CASCADE, related_name='pages', to=settings.AUTH_USER_MODEL)),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                (
+                    "key",
+                    models.CharField(
+                        help_text="Stable over all tries; also the notice key.", max_length=120, unique=True
+                    ),
+                ),
+                ("epoch", models.PositiveIntegerField(default=0)),
+                ("cycle", models.PositiveSmallIntegerField(default=0)),
+                ("step", models.PositiveSmallIntegerField(default=0)),
+                (
+                    "target_label",
+                    models.CharField(help_text="Whom or what it goes to, in words.", max_length=150),
+                ),
+                ("kind", models.CharField(help_text="The channel's kind.", max_length=16)),
+                ("address", models.CharField(blank=True, max_length=500)),
+                ("subject", models.CharField(max_length=250)),
+                ("body", models.TextField()),
+                (
+                    "data",
+                    models.JSONField(
+                        default=dict, help_text="Facts for channels that lay out their own message."
+                    ),
+                ),
+                (
+                    "urgency",
+                    models.CharField(
+                        choices=[
+                            ("critical", "Critical"),
+                            ("error", "Error"),
+                            ("warning", "Warning"),
+                            ("info", "Info"),
+                        ],
+                        default="error",
+                        max_length=8,
+                    ),
+                ),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[
+                            ("pending", "Waiting"),
+                            ("claimed", "Sending"),
+                            ("sent", "Sent"),
+                            ("delivered", "Delivered"),
+                            ("failed", "Failed"),
+                            ("cancelled", "Cancelled"),
+                        ],
+                        default="pending",
+                        max_length=9,
+                    ),
+                ),
+                (
+                    "token",
+                    models.PositiveIntegerField(
+                        default=0, help_text="Number of the claim; a late result under an old one is told."
+                    ),
+                ),
+                ("lease_until", models.DateTimeField(null=True)),
+                ("attempts", models.PositiveSmallIntegerField(default=0)),
+                ("next_try_at", models.DateTimeField()),
+                ("deadline", models.DateTimeField()),
+                ("created_at", models.DateTimeField()),
+                ("sent_at", models.DateTimeField(null=True)),
+                ("failure", models.CharField(blank=True, max_length=300)),
+                (
+                    "alert",
+                    models.ForeignKey(
+                        db_index=False,
+                        null=True,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="pages",
+                        to="alerts.alert",
+                    ),
+                ),
+                (
+                    "channel",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="pages",
+                        to="alerts.channel",
+                    ),
+                ),
+                (
+                    "contact_method",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="+",
+                        to="alerts.contactmethod",
+                    ),
+                ),
+                (
+                    "escalation",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="pages",
+                        to="alerts.escalation",
+                    ),
+                ),
+                (
+                    "user",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="pages",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
             ],
             options={
-                'ordering': ('-id',),
-                'default_permissions': ('view',),
+                "ordering": ("-id",),
+                "default_permissions": ("view",),
             },
         ),
         migrations.CreateModel(
-            name='Attempt',
+            name="Attempt",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('n', models.PositiveSmallIntegerField()),
-                ('token', models.PositiveIntegerField()),
-                ('started_at', models.DateTimeField()),
-                ('ended_at', models.DateTimeField()),
-                ('outcome', models.CharField(help_text='sent, transient, ambiguous, permanent, bad_message', max_length=12)),
-                ('http_status', models.PositiveSmallIntegerField(null=True)),
-                ('provider_id', models.CharField(blank=True, max_length=200)),
-                ('retry_after_s', models.PositiveIntegerField(null=True)),
-                ('error', models.CharField(blank=True, max_length=300)),
-                ('page', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='receipts', to='alerts.page')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("n", models.PositiveSmallIntegerField()),
+                ("token", models.PositiveIntegerField()),
+                ("started_at", models.DateTimeField()),
+                ("ended_at", models.DateTimeField()),
+                (
+                    "outcome",
+                    models.CharField(
+                        help_text="sent, transient, ambiguous, permanent, bad_message", max_length=12
+                    ),
+                ),
+                ("http_status", models.PositiveSmallIntegerField(null=True)),
+                ("provider_id", models.CharField(blank=True, max_length=200)),
+                ("retry_after_s", models.PositiveIntegerField(null=True)),
+                ("error", models.CharField(blank=True, max_length=300)),
+                (
+                    "page",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="receipts", to="alerts.page"
+                    ),
+                ),
             ],
             options={
-                'ordering': ('page', 'n', 'id'),
-                'default_permissions': ('view',),
+                "ordering": ("page", "n", "id"),
+                "default_permissions": ("view",),
             },
         ),
         migrations.CreateModel(
-            name='RuleState',
+            name="RuleState",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('subject', models.CharField(help_text='What it was asked of, such as component:4.', max_length=200)),
-                ('value', models.FloatField(help_text='Empty: no data.', null=True)),
-                ('seen_at', models.DateTimeField()),
-                ('holds_since', models.DateTimeField(null=True)),
-                ('quiet_since', models.DateTimeField(null=True)),
-                ('rule', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='states', to='alerts.alertrule')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                (
+                    "subject",
+                    models.CharField(help_text="What it was asked of, such as component:4.", max_length=200),
+                ),
+                ("value", models.FloatField(help_text="Empty: no data.", null=True)),
+                ("seen_at", models.DateTimeField()),
+                ("holds_since", models.DateTimeField(null=True)),
+                ("quiet_since", models.DateTimeField(null=True)),
+                (
+                    "rule",
+                    models.ForeignKey(
+                        db_index=False,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="states",
+                        to="alerts.alertrule",
+                    ),
+                ),
             ],
             options={
-                'default_permissions': (),
+                "default_permissions": (),
             },
         ),
         migrations.AddConstraint(
-            model_name='contactmethod',
-            constraint=models.UniqueConstraint(fields=('user', 'kind', 'address'), name='alerts_contactmethod_once'),
+            model_name="contactmethod",
+            constraint=models.UniqueConstraint(
+                fields=("user", "kind", "address"), name="alerts_contactmethod_once"
+            ),
         ),
         migrations.AddIndex(
-            model_name='escalation',
-            index=models.Index(condition=models.Q(('state', 'active')), fields=['next_at'], name='alerts_escalation_due'),
+            model_name="escalation",
+            index=models.Index(
+                condition=models.Q(("state", "active")), fields=["next_at"], name="alerts_escalation_due"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='escalation',
-            constraint=models.UniqueConstraint(fields=('alert', 'epoch'), name='alerts_escalation_epoch'),
+            model_name="escalation",
+            constraint=models.UniqueConstraint(fields=("alert", "epoch"), name="alerts_escalation_epoch"),
         ),
         migrations.AddConstraint(
-            model_name='alertrule',
-            constraint=models.UniqueConstraint(condition=models.Q(('code', ''), _negated=True), fields=('code',), name='alerts_rule_code'),
+            model_name="alertrule",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(("code", ""), _negated=True), fields=("code",), name="alerts_rule_code"
+            ),
         ),
         migrations.AddIndex(
-            model_name='alert',
-            index=models.Index(condition=models.Q(('state', 'resolved'), _negated=True), fields=['-triggered_at'], name='alerts_alert_open'),
+            model_name="alert",
+            index=models.Index(
+                condition=models.Q(("state", "resolved"), _negated=True),
+                fields=["-triggered_at"],
+                name="alerts_alert_open",
+            ),
         ),
         migrations.AddIndex(
-            model_name='alert',
-            index=models.Index(fields=['incident', '-triggered_at'], name='alerts_alert_incident'),
+            model_name="alert",
+            index=models.Index(fields=["incident", "-triggered_at"], name="alerts_alert_incident"),
         ),
         migrations.AddConstraint(
-            model_name='alert',
-            constraint=models.UniqueConstraint(condition=models.Q(('state', 'resolved'), _negated=True), fields=('dedup_key',), name='alerts_alert_one_open'),
+            model_name="alert",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(("state", "resolved"), _negated=True),
+                fields=("dedup_key",),
+                name="alerts_alert_one_open",
+            ),
         ),
         migrations.AddIndex(
-            model_name='page',
-            index=models.Index(condition=models.Q(('state__in', ('pending', 'claimed'))), fields=['next_try_at'], name='alerts_page_due'),
+            model_name="page",
+            index=models.Index(
+                condition=models.Q(("state__in", ("pending", "claimed"))),
+                fields=["next_try_at"],
+                name="alerts_page_due",
+            ),
         ),
         migrations.AddIndex(
-            model_name='page',
-            index=models.Index(fields=['alert', 'state'], name='alerts_page_alert'),
+            model_name="page",
+            index=models.Index(fields=["alert", "state"], name="alerts_page_alert"),
         ),
         migrations.AddConstraint(
-            model_name='page',
-            constraint=models.UniqueConstraint(condition=models.Q(('escalation__isnull', False)), fields=('escalation', 'cycle', 'step', 'kind', 'address'), name='alerts_page_once_per_step'),
+            model_name="page",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(("escalation__isnull", False)),
+                fields=("escalation", "cycle", "step", "kind", "address"),
+                name="alerts_page_once_per_step",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='rulestate',
-            constraint=models.UniqueConstraint(fields=('rule', 'subject'), name='alerts_rulestate_subject'),
+            model_name="rulestate",
+            constraint=models.UniqueConstraint(fields=("rule", "subject"), name="alerts_rulestate_subject"),
         ),
     ]

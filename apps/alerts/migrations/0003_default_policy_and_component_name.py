@@ -5,25 +5,34 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('alerts', '0002_receipts_append_only'),
+        ("alerts", "0002_receipts_append_only"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
     operations = [
         migrations.AddField(
-            model_name='alertrule',
-            name='component_name',
-            field=models.CharField(blank=True, help_text='Or by name, in every project, such as Payments.', max_length=80),
+            model_name="alertrule",
+            name="component_name",
+            field=models.CharField(
+                blank=True, help_text="Or by name, in every project, such as Payments.", max_length=80
+            ),
         ),
         migrations.AddField(
-            model_name='escalationpolicy',
-            name='is_default',
-            field=models.BooleanField(default=False, help_text='Pages for incidents that were opened by hand, and for the built-in rules.'),
+            model_name="escalationpolicy",
+            name="is_default",
+            field=models.BooleanField(
+                default=False,
+                help_text="Pages for incidents that were opened by hand, and for the built-in rules.",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='escalationpolicy',
-            constraint=models.UniqueConstraint(condition=models.Q(('is_default', True)), fields=('is_default',), name='alerts_policy_one_default', violation_error_message='Another policy is the default; take the mark from it first.'),
+            model_name="escalationpolicy",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(("is_default", True)),
+                fields=("is_default",),
+                name="alerts_policy_one_default",
+                violation_error_message="Another policy is the default; take the mark from it first.",
+            ),
         ),
     ]

@@ -70,6 +70,20 @@ def since(at: object) -> SafeString:
     return _time(found, wording.ago_words(found, timezone.now()).removesuffix(" ago"))
 
 
+@register.simple_tag
+def precise(at: object) -> SafeString:
+    """The sender's own time to the millisecond; what is no time is shown as it came."""
+    found = wording.moment(at)
+    try:
+        return (
+            _time(found, wording.precise_words(found, timezone.get_current_timezone()))
+            if found
+            else show_marks(at)
+        )
+    except (ValueError, OverflowError):  # the ends of the calendar have no other zone
+        return show_marks(at)
+
+
 def _time(at: datetime, words: str) -> SafeString:
     return format_html(
         '<time datetime="{}" title="{}">{}</time>', at.isoformat(), wording.utc_words(at), words

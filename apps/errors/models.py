@@ -201,6 +201,8 @@ class GroupUser(models.Model):
     class Meta:
         default_permissions = ()
         constraints = (models.UniqueConstraint(fields=("group", "user_hash"), name="errors_groupuser_user"),)
+        # The rule on affected users: whom anything has hit in the last minutes, of all that it ever hit.
+        indexes = (models.Index(fields=("last_seen",), name="errors_groupuser_seen"),)
 
 
 class GroupTag(models.Model):

@@ -1,6 +1,7 @@
 """The core room."""
 
 from django.apps import AppConfig
+from django.conf import settings
 
 
 class CoreConfig(AppConfig):
@@ -11,5 +12,15 @@ class CoreConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        """System checks."""
+        """System checks; the installation's own secrets are never written into a log, an event or the audit."""
         from apps.core import checks  # noqa: F401
+        from apps.core.scrub import register_secrets
+
+        register_secrets(
+            [
+                settings.SECRET_KEY,
+                settings.EMAIL_HOST_PASSWORD,
+                settings.SLACK_WEBHOOK_URL,
+                *settings.PORTAL_ENCRYPTION_KEYS,
+            ]
+        )

@@ -13,8 +13,6 @@ import pytest
 
 from tests.loop.portal import KEY, Portal, eventually, running_portal
 
-pytestmark = pytest.mark.xdist_group("portals")
-
 FULL = os.environ.get("PORTAL_CI") == "1"
 RATE_PER_S, SENDERS = 200, 4
 VICTIMS = {

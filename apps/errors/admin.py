@@ -7,6 +7,7 @@ from django.contrib import admin
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
 from django.utils import timezone
 
 from apps.audit.admin import AuditedAdmin
@@ -106,15 +107,15 @@ class ErrorGroupAdmin(ButtonsMixin, FastListMixin, AuditedAdmin):
     ) -> HttpResponse:
         """The list with its sentence and a spark line a row."""
         response = super().changelist_view(request, extra_context)
-        facts = getattr(response, "context_data", {})
-        changelist = facts.get("cl")
-        if changelist is not None:
+        shown = response.context_data if isinstance(response, TemplateResponse) else None
+        changelist = shown and shown.get("cl")
+        if shown and changelist:
             rows = list(changelist.result_list)
             found = queries.sparks([group.pk for group in rows], timezone.now())
             for group in rows:
                 group.spark = found[group.pk]
             changelist.result_list = rows
-            facts["lede"] = _lede(changelist.result_count)
+            shown["lede"] = _lede(changelist.result_count)
         return response
 
     def change_view(

@@ -14,7 +14,6 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404, redirect
 from django.urls import path, reverse
 from django.utils import timezone
-from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.views.decorators.http import require_POST
 
@@ -143,12 +142,11 @@ def _button(step: states.Move, severity: str) -> Button:
 class IncidentAdmin(ButtonsMixin, FastListMixin, AuditedAdmin):
     """The place where an incident is worked on."""
 
-    list_display = ("number", "title", "severity_badge", "state_badge", "lasted", "who", "open_alerts")
-    list_display_links = ("number", "title")
+    list_display = ("__str__", "severity_badge", "state_badge", "began", "lasted", "who", "open_alerts")
     list_select_related = ("commander", "project")
     list_filter = (OpenFilter, "severity", ("project", admin.RelatedOnlyFieldListFilter))
     search_fields = ("title", "=id")
-    sortable_by = ("lasted",)
+    sortable_by = ("began",)
     autocomplete_fields = ("project", "components")
     change_form_template = "admin/incidents/incident/change_form.html"
 
@@ -164,20 +162,25 @@ class IncidentAdmin(ButtonsMixin, FastListMixin, AuditedAdmin):
             return badge("firing", "Not acknowledged")
         return badge(incident.state, incident.get_state_display())
 
-    @admin.display(description="began", ordering="began_at")
-    def lasted(self, incident: Incident) -> SafeString:
-        """When, and how long it went on or goes on."""
-        if incident.resolved_at is None:
-            return when(incident.began_at)
-        took = durations.in_words(incident.resolved_at - incident.began_at)
-        return format_html("{} · lasted {}", when(incident.began_at, ago=False), took)
+    @admin.display(ordering="began_at")
+    def began(self, incident: Incident) -> SafeString:
+        """When users were first hit."""
+        return when(incident.began_at, ago=False)
+
+    @admin.display(description="time to restore")
+    def lasted(self, incident: Incident) -> str:
+        """How long it went on; one that goes on has none yet."""
+        took = durations.of(incident).to_restore
+        if took is None:
+            return "goes on" if incident.is_open else "–"
+        return durations.in_words(took)
 
     @admin.display(description="who has it")
     def who(self, incident: Incident) -> str:
         """Its commander, else who acknowledged it."""
-        return (
-            incident.commander.get_username() if incident.commander else incident.acknowledged_by or "Nobody"
-        )
+        if incident.commander:
+            return incident.commander.get_username()
+        return incident.acknowledged_by or ("Nobody" if incident.is_open else "–")
 
     def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
         """One form for opening, another for correcting."""
@@ -237,7 +240,8 @@ class IncidentAdmin(ButtonsMixin, FastListMixin, AuditedAdmin):
             Button("command", "Take command", WORK, _take_command, lambda i: i.is_open),
             Button("stamp", "Correct a stamp", LEAD, _correct, form=StampForm),
         )
-        return (*moves, *extra, *unseen)
+        loud = [button for button in moves if button.tone == "danger"]
+        return (*(button for button in moves if button not in loud), *extra, *loud, *unseen)
 
     def get_urls(self) -> list[Any]:
         """Two more verbs of the page: a note, and the post-mortem's draft."""
@@ -285,13 +289,6 @@ class IncidentAdmin(ButtonsMixin, FastListMixin, AuditedAdmin):
             return self._page(pk)
         return redirect(reverse("admin:incidents_postmortem_change", args=[document.pk]))
 
-    def _rights(self, request: HttpRequest, incident: Incident) -> dict[str, bool]:
-        step = states.move(states.INCIDENT_MOVES, "resolve", incident.state)
-        return {
-            "may_note": request.user.has_perm("incidents.add_timelineentry"),
-            "may_resolve": step is not None and services.may_move(request.user, step, incident.severity),
-        }
-
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
     ) -> HttpResponse:
@@ -301,7 +298,7 @@ class IncidentAdmin(ButtonsMixin, FastListMixin, AuditedAdmin):
         if incident is not None and self.has_view_permission(request, incident):
             shown = request.GET.get("timeline", "all")
             page = queries.incident_page(incident=incident, shown=shown, now=timezone.now())
-            facts = {**vars(page), **self._rights(request, incident)}
+            facts = {**vars(page), "may_note": request.user.has_perm("incidents.add_timelineentry")}
         return super().change_view(request, object_id, form_url, {**facts, **(extra_context or {})})
 
 

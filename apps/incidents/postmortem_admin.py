@@ -239,7 +239,7 @@ def _item_verb(service: Any, timed: bool = True) -> Any:
 class ActionItemAdmin(ButtonsMixin, FastListMixin, AuditedAdmin):
     """Who promised what, and by when."""
 
-    list_display = ("title", "kind", "state_badge", "owner", "due", "postmortem")
+    list_display = ("title", "kind", "state_badge", "owner", "due", "incident")
     sortable_by = ("due",)
     list_select_related = ("owner", "postmortem__incident")
     list_filter = (DueFilter, "kind")
@@ -258,6 +258,11 @@ class ActionItemAdmin(ButtonsMixin, FastListMixin, AuditedAdmin):
     def state_badge(self, item: ActionItem) -> SafeString:
         """Shape and word."""
         return badge(item.state, item.get_state_display())
+
+    @admin.display(description="promised after")
+    def incident(self, item: ActionItem) -> str:
+        """What it is learned from."""
+        return str(item.postmortem.incident)
 
     @admin.display(description="due", ordering="due_on")
     def due(self, item: ActionItem) -> SafeString:

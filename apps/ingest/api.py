@@ -9,8 +9,9 @@ from typing import Any
 from uuid import uuid4
 
 import msgspec
+import orjson
 from django.conf import settings
-from django.db import DatabaseError
+from django.db import Error
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.utils import timezone
 from django.views.decorators.csrf import csrf_exempt
@@ -19,14 +20,16 @@ from apps.core import jsontext, problems
 from apps.core.refusal import Refused
 from apps.errors.new_event import Intake, NewEvent
 from apps.errors.records import CLIENT, from_record
-from apps.ingest import door, inbox
-from apps.ingest.drain import hash_key
+from apps.ingest import door, inbox, keys
+from apps.ingest.decoding import hash_key
 from apps.ingest.models import EntryKind
 from apps.ingest.unpack import unpack
 from apps.projects.queries import RoutingTable
 
 MAX_RECORD_BYTES = 256 * 1024
-MOST_REJECTIONS_TOLD = 100
+MOST_RECORDS = 10_000
+RECORDS_PER_ENTRY = 500
+SERVER = "server"
 _NEWLINE_TYPES = (
     "application/x-ndjson",
     "application/ndjson",
@@ -41,6 +44,7 @@ class Taken:
 
     events: list[NewEvent] = field(default_factory=list)
     rejected: list[dict[str, Any]] = field(default_factory=list)
+    ids: set[str] = field(default_factory=set)
     duplicates: int = 0
     late: int = 0
 
@@ -58,9 +62,11 @@ def _door(take: Any) -> Any:
             answer = take(request, door.authorise_for_project(request.META))
         except Refused as refused:
             answer = refusal(refused)
-        except (inbox.InboxUnavailable, DatabaseError) as away:
-            kind = problems.THROTTLED if getattr(away, "retry_after_s", 5) > 5 else problems.DATABASE
-            return _with_cors(problems.problem(kind), {"Retry-After": str(getattr(away, "retry_after_s", 5))})
+        except inbox.InboxFull as full:
+            return _with_cors(problems.problem(problems.THROTTLED), {"Retry-After": str(full.retry_after_s)})
+        except (inbox.InboxUnavailable, keys.KeysUnavailable, Error):
+            wait = {"Retry-After": str(inbox.BROKEN_RETRY_S)}
+            return _with_cors(problems.problem(problems.DATABASE), wait)
         return _with_cors(answer)
 
     return view
@@ -103,7 +109,10 @@ def _intake(request: HttpRequest, project_id: int, source: str, routing: Routing
 
 
 def _keep(project_id: int, events: list[NewEvent]) -> None:
-    inbox.accept(inbox.Entry(project_id, EntryKind.RECORDS, msgspec.msgpack.encode(events)))
+    """Durable together when it returns, in entries that the drain can take one at a time."""
+    starts = range(0, len(events), RECORDS_PER_ENTRY)
+    parts = [msgspec.msgpack.encode(events[start : start + RECORDS_PER_ENTRY]) for start in starts]
+    inbox.accept(*(inbox.Entry(project_id, EntryKind.RECORDS, part) for part in parts))
 
 
 def _single(request: HttpRequest, project_id: int, source: str) -> HttpResponse:
@@ -114,7 +123,7 @@ def _single(request: HttpRequest, project_id: int, source: str) -> HttpResponse:
 
 
 def _server(request: HttpRequest, project_id: int) -> HttpResponse:
-    return _single(request, project_id, "api")
+    return _single(request, project_id, SERVER)
 
 
 def _client(request: HttpRequest, project_id: int) -> HttpResponse:
@@ -125,7 +134,7 @@ def _batch(request: HttpRequest, project_id: int) -> HttpResponse:
     """JSON array or NDJSON: good records are kept, bad ones are told by index; 400 only if nothing was usable."""
     body = _body(request, settings.ENVELOPE_MAX_UNPACKED)
     taken = Taken()
-    intake = _intake(request, project_id, "api", RoutingTable())
+    intake = _intake(request, project_id, SERVER, RoutingTable())
     for index, raw in enumerate(_records(request, body)):
         _take(taken, index, raw, intake)
     if taken.events:
@@ -133,38 +142,50 @@ def _batch(request: HttpRequest, project_id: int) -> HttpResponse:
     elif taken.rejected:
         first = taken.rejected[0]
         raise Refused(first["code"], f"no record was usable; the first: {first['message']}", first["field"])
+    else:
+        raise Refused("required", "send at least one record", "body")
     answer = {"accepted": len(taken.events), "duplicate": taken.duplicates, "late": taken.late}
-    return JsonResponse({**answer, "rejected": taken.rejected[:MOST_REJECTIONS_TOLD]}, status=202)
+    return JsonResponse({**answer, "rejected": taken.rejected}, status=202)
 
 
 def _records(request: HttpRequest, body: bytes) -> list[Any]:
     """Raw records: lines of NDJSON, or the members of one array."""
-    stripped = body.lstrip()
-    if (request.content_type or "") in _NEWLINE_TYPES or not stripped.startswith(b"["):
+    if (request.content_type or "") in _NEWLINE_TYPES or not body.lstrip().startswith(b"["):
+        _check_count(body.count(b"\n"))
         return [line for line in body.split(b"\n") if line.strip()]
     members = jsontext.decode(body, max_keys=None)
-    if not isinstance(members, list):
-        raise Refused("not_an_array", "send a JSON array or newline-delimited JSON", "body")
-    return members
+    _check_count(len(members))
+    return list(members)
+
+
+def _check_count(records: int) -> None:
+    """Before each of them is held, and answered, by itself."""
+    if records > MOST_RECORDS:
+        raise door.BodyTooLong("too_many_records", f"more than {MOST_RECORDS} records", "body")
 
 
 def _take(taken: Taken, index: int, raw: Any, intake: Intake) -> None:
     try:
-        if isinstance(raw, bytes) and len(raw) > MAX_RECORD_BYTES:
-            raise Refused("too_large", f"a record larger than {MAX_RECORD_BYTES} bytes")
-        record = jsontext.decode(raw) if isinstance(raw, bytes) else raw
+        record = _record(raw)
         event = from_record(record, msgspec.structs.replace(intake, event_id=uuid4().hex))
     except Refused as refused:
         said = {"index": index, "code": refused.code, "field": refused.field, "message": refused.message}
         taken.rejected.append(said)
         return
-    if any(event.event_id == known.event_id for known in taken.events[-100:]):
+    if event.event_id in taken.ids:
         taken.duplicates += 1
         return
-    taken.late += (
-        not event.time_is_usable and isinstance(record, dict) and record.get("timestamp") is not None
-    )
+    taken.ids.add(event.event_id)
+    taken.late += not event.time_is_usable and record.get("timestamp") is not None
     taken.events.append(event)
+
+
+def _record(raw: Any) -> Any:
+    """One decoded record within the limit that a single one has; members of an array are decoded already."""
+    size = len(raw) if isinstance(raw, bytes) else len(orjson.dumps(raw))
+    if size > MAX_RECORD_BYTES:
+        raise Refused("too_large", f"a record larger than {MAX_RECORD_BYTES} bytes")
+    return jsontext.decode(raw) if isinstance(raw, bytes) else raw
 
 
 server, client, batch = _door(_server), _door(_client), _door(_batch)

@@ -12,25 +12,26 @@ from uuid import uuid4
 from wsgiref.types import StartResponse, WSGIApplication
 
 import orjson
+import structlog
 from django.conf import settings
-from django.db import DatabaseError
 
-from apps.core import context, problems
+from apps.core import context, jsontext, problems
 from apps.core.refusal import Refused
+from apps.errors.event_id import parse_event_id
 from apps.ingest import auth, envelope, inbox, keys
 from apps.ingest.models import EntryKind
 from apps.ingest.unpack import unpack
 
 Environ = dict[str, Any]
 
+log = structlog.get_logger("portal.door")
 _PATH = re.compile(r"/api/([0-9]{1,18})/(envelope|store)/?")
-# The drain reads the event itself; the door only repeats the id that it will be known by.
-_EVENT_ID = re.compile(
-    rb'"event_id"\s*:\s*"([0-9a-fA-F]{32}|[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12})"'
-)
+# Senders' words may stand in a message, and a header line holds neither line ends nor letters beyond ASCII.
+_NOT_FOR_HEADERS = re.compile(r"[^ -~]")
+_MOST_OF_A_HEADER = 300
 _REASONS = {200: "OK", 400: "Bad Request", 401: "Unauthorized", 403: "Forbidden", 405: "Method Not Allowed",
             413: "Content Too Large", 415: "Unsupported Media Type", 429: "Too Many Requests",
-            503: "Service Unavailable"}  # fmt: skip
+            500: "Internal Server Error", 503: "Service Unavailable"}  # fmt: skip
 CORS = [
     ("Access-Control-Allow-Origin", "*"),
     ("Access-Control-Expose-Headers", "X-Sentry-Error, X-Sentry-Rate-Limits, Retry-After, X-Request-ID"),
@@ -79,44 +80,53 @@ class Door:
             event_id = receive(environ, project_id, endpoint)
         except Refused as refused:
             return _refuse_input(start_response, refused)
-        except inbox.InboxUnavailable as away:
-            wait = [("Retry-After", str(away.retry_after_s))]
-            if away.retry_after_s > 5:  # full, not broken: SDKs hold back the named categories
-                wait.append(("X-Sentry-Rate-Limits", f"{away.retry_after_s}::key"))
-                return _refuse(start_response, problems.THROTTLED, extra=wait)
-            return _refuse(start_response, problems.DATABASE, extra=wait)
-        except DatabaseError:
-            return _refuse(start_response, problems.DATABASE, extra=[("Retry-After", "5")])
+        except inbox.InboxFull as full:  # SDKs hold back what the second header names
+            wait = str(full.retry_after_s)
+            headers = [("Retry-After", wait), ("X-Sentry-Rate-Limits", f"{wait}::key")]
+            return _refuse(start_response, problems.THROTTLED, extra=headers)
+        except (inbox.InboxUnavailable, keys.KeysUnavailable):
+            wait = str(inbox.BROKEN_RETRY_S)
+            return _refuse(start_response, problems.DATABASE, extra=[("Retry-After", wait)])
+        except Exception:  # the edge of one request: a bug of ours is logged, and answered in the one form
+            log.exception("the door failed", project=project_id, endpoint=endpoint)
+            return _refuse(start_response, problems.UNKNOWN)
         return _answer(start_response, 200, orjson.dumps({"id": event_id}), CORS)
 
 
 def receive(environ: Environ, project_id: int, endpoint: str) -> str:
-    """Take one request; returns the event's id once it is durable. Raises Refused, InboxUnavailable, DatabaseError."""
-    sentry_auth = environ.get("HTTP_X_SENTRY_AUTH", "")
-    authorization, query = environ.get("HTTP_AUTHORIZATION", ""), environ.get("QUERY_STRING", "")
-    early = auth.has_credentials(sentry_auth=sentry_auth, authorization=authorization, query=query)
+    """Take one request; the event's id once it is durable. Raises Refused, InboxUnavailable, KeysUnavailable."""
+    given = {
+        "sentry_auth": environ.get("HTTP_X_SENTRY_AUTH", ""),
+        "authorization": environ.get("HTTP_AUTHORIZATION", ""),
+        "query": environ.get("QUERY_STRING", ""),
+    }
+    early = endpoint == "store" or auth.has_credentials(**given)
     if early:  # a stranger's body is not even read
-        _authorise(auth.credentials(sentry_auth=sentry_auth, authorization=authorization, query=query), project_id,
-                   environ)  # fmt: skip
+        _authorise(auth.credentials(**given), project_id, environ)
     packed = read_body(environ)
     coding = environ.get("HTTP_CONTENT_ENCODING", "").strip().lower()
-    body = unpack(packed, coding, max_bytes=settings.ENVELOPE_MAX_UNPACKED)
     if endpoint == "store":
-        if not early:
-            raise auth.AuthRefused
-        named = _EVENT_ID.search(body)
-        event_id, kind = (
-            named[1].replace(b"-", b"").decode().lower() if named else uuid4().hex,
+        kind, named = (
             EntryKind.STORE,
+            _id_of_event(unpack(packed, coding, max_bytes=settings.EVENT_MAX_BYTES)),
         )
     else:
-        split = envelope.split(body)
+        split = envelope.split(unpack(packed, coding, max_bytes=settings.ENVELOPE_MAX_UNPACKED))
         if not early:
             _authorise(auth.credentials(dsn=split.header.get("dsn")), project_id, environ)
-        event_id, kind = split.event_id or uuid4().hex, EntryKind.ENVELOPE
-    given = inbox.encode_context({"event_id": event_id})
-    inbox.accept(inbox.Entry(project_id, kind, packed, "" if coding == "identity" else coding, given))
+        kind, named = EntryKind.ENVELOPE, split.event_id
+    event_id = named or uuid4().hex
+    known_as = inbox.encode_context({"event_id": event_id})
+    inbox.accept(inbox.Entry(project_id, kind, packed, "" if coding == "identity" else coding, known_as))
     return event_id
+
+
+def _id_of_event(body: bytes) -> str | None:
+    """The id of a single event, which is read as a whole: its sender gets no other answer about it."""
+    event = jsontext.decode(body, max_depth=jsontext.MAX_EVENT_DEPTH, max_keys=None)
+    if not isinstance(event, dict):
+        raise Refused("not_an_object", "an event is a JSON object", "event")
+    return parse_event_id(event.get("event_id"))
 
 
 def _authorise(given: auth.Credentials, project_id: int, environ: Environ) -> None:
@@ -132,12 +142,12 @@ def _authorise(given: auth.Credentials, project_id: int, environ: Environ) -> No
 def _check_origin(facts: keys.KeyFacts, environ: Environ) -> None:
     """Browsers say where a page comes from; a key may name the pages that may use it. Advice, not a wall."""
     origin = environ.get("HTTP_ORIGIN", "")
-    if origin and facts.allowed_origins and origin not in facts.allowed_origins:
+    if origin and facts.allowed_origins and origin.lower() not in facts.allowed_origins:
         raise Forbidden("origin_not_allowed", "this key may not be used from that origin", "Origin")
 
 
 def authorise_for_project(environ: Environ) -> int:
-    """The project that a JSON door's key belongs to; its path names none. Raises Refused, DatabaseError."""
+    """The project that a JSON door's key belongs to; its path names none. Raises Refused, KeysUnavailable."""
     given = auth.credentials(
         sentry_auth=environ.get("HTTP_X_SENTRY_AUTH", ""),
         authorization=environ.get("HTTP_AUTHORIZATION", ""),
@@ -153,16 +163,36 @@ def authorise_for_project(environ: Environ) -> int:
 def read_body(environ: Environ) -> bytes:
     """The packed body, at most ENVELOPE_MAX_PACKED bytes, with or without a Content-Length (chunked)."""
     limit = settings.ENVELOPE_MAX_PACKED
-    declared = environ.get("CONTENT_LENGTH") or ""
-    if declared.isdecimal() and int(declared) > limit:
+    declared = _declared_length(environ.get("CONTENT_LENGTH") or "")
+    if declared is not None and declared > limit:
         raise BodyTooLong("too_large", f"the body is larger than {limit} bytes", "body")
-    stream = environ["wsgi.input"]
-    body: bytes = stream.read(int(declared) if declared.isdecimal() else limit + 1)
+    body = _read(environ["wsgi.input"], limit + 1 if declared is None else declared)
     if len(body) > limit:
         raise BodyTooLong("too_large", f"the body is larger than {limit} bytes", "body")
-    if declared.isdecimal() and len(body) < int(declared):
+    if declared is not None and len(body) < declared:
         raise Refused("truncated", "fewer bytes came than Content-Length says", "body")
     return body
+
+
+def _declared_length(text: str) -> int | None:
+    """None where the body says itself where it ends."""
+    if not text:
+        return None
+    if not (text.isascii() and text.isdecimal() and len(text) <= 18):
+        raise Refused("invalid_length", "not a whole number of bytes", "Content-Length")
+    return int(text)
+
+
+def _read(stream: Any, most: int) -> bytes:
+    """Up to `most` bytes; a server may hand them over in pieces, and a sender may go away between them."""
+    pieces: list[bytes] = []
+    try:
+        while most > 0 and (piece := stream.read(most)):
+            pieces.append(piece)
+            most -= len(piece)
+    except OSError as error:
+        raise Refused("truncated", "the body could not be read to its end", "body") from error
+    return b"".join(pieces)
 
 
 def _refuse_input(start_response: StartResponse, refused: Refused) -> Iterable[bytes]:
@@ -184,7 +214,8 @@ def _refuse(
     """The one error body, and its reason in the header that SDKs log."""
     with context.entered(context.RequestContext()) as held:
         body = problems.body(kind, message, details)
-        headers = [("X-Request-ID", held.request_id), ("X-Sentry-Error", str(body["message"])), *extra, *CORS]
+        reason = _NOT_FOR_HEADERS.sub("?", str(body["message"]))[:_MOST_OF_A_HEADER]
+        headers = [("X-Request-ID", held.request_id), ("X-Sentry-Error", reason), *extra, *CORS]
     return _answer(start_response, kind.status, orjson.dumps(body), headers, problems.CONTENT_TYPE)
 
 

@@ -15,25 +15,37 @@ import orjson
 import psycopg
 import structlog
 from django.conf import settings
-from django.db import connections
 from psycopg.types.json import Jsonb
+
+from apps.ingest.connect import connect
 
 log = structlog.get_logger("portal.inbox")
 MOST_AT_ONCE = 200
 WAIT_AT_MOST_S = 10.0
+PATIENCE_MS = 8000
+LOOK_EVERY_S = 2.0
+BROKEN_RETRY_S = 5
+FULL_RETRY_S = 30
 _COPY = (
-    "COPY ingest_inboxentry (received_at, project_id, kind, coding, context, body, attempts)"
-    " FROM STDIN (FORMAT BINARY)"
+    "COPY ingest_inboxentry (received_at, project_id, kind, coding, context, body, attempts) "
+    "FROM STDIN (FORMAT BINARY)"
 )
 _TYPES = ["timestamptz", "int8", "int2", "text", "jsonb", "bytea", "int2"]
 
 
 class InboxUnavailable(Exception):
-    """Nothing was kept: the sender must try again. `retry_after_s` says when."""
+    """Nothing is promised: the sender must try again in `retry_after_s` seconds."""
 
-    def __init__(self, retry_after_s: int = 5) -> None:
+    def __init__(self, retry_after_s: int = BROKEN_RETRY_S) -> None:
         super().__init__("the inbox cannot be written")
         self.retry_after_s = retry_after_s
+
+
+class InboxFull(InboxUnavailable):
+    """More waits than INBOX_MAX_ROWS: nothing is broken, senders must hold back."""
+
+    def __init__(self) -> None:
+        super().__init__(FULL_RETRY_S)
 
 
 @dataclass(frozen=True)
@@ -47,29 +59,38 @@ class Entry:
     context: bytes = b"{}"
 
 
+_Group = list[tuple[tuple[Entry, ...], "Future[None]"]]
+
+
 class Committer:
     """Writes entries in groups over one connection of its own; made on the first entry, so after any fork."""
 
     def __init__(self) -> None:
-        self._waiting: SimpleQueue[tuple[Entry, Future[None]]] = SimpleQueue()
+        self._waiting: SimpleQueue[tuple[tuple[Entry, ...], Future[None]]] = SimpleQueue()
         self._thread: threading.Thread | None = None
         self._lock = threading.Lock()
         self._connection: psycopg.Connection | None = None
         self._depth = 0
-        self._depth_read_at = 0.0
+        self._looked_at = 0.0
 
-    def accept(self, entry: Entry) -> None:
-        """Return once the entry is durable; InboxUnavailable if it could not be made so."""
+    def accept(self, *entries: Entry) -> None:
+        """Return once all are durable; InboxUnavailable if they could not be made so, InboxFull if they may not."""
         if self._thread is None or not self._thread.is_alive():
             self._start()
-        if self._depth > settings.INBOX_MAX_ROWS:
-            raise InboxUnavailable(retry_after_s=30)
+        if self._is_full():
+            raise InboxFull
         done: Future[None] = Future()
-        self._waiting.put((entry, done))
+        self._waiting.put((entries, done))
         try:
             done.result(timeout=WAIT_AT_MOST_S)
         except TimeoutError as error:
+            done.cancel()  # not yet begun: then it never will be, since the sender is told to come again
             raise InboxUnavailable from error
+
+    def close(self) -> None:
+        """Let go of the connection; the next entry opens another."""
+        self._drop_connection()
+        self._depth = 0
 
     def _start(self) -> None:
         with self._lock:
@@ -77,19 +98,30 @@ class Committer:
                 self._thread = threading.Thread(target=self._run, name="inbox-committer", daemon=True)
                 self._thread.start()
 
+    def _is_full(self) -> bool:
+        return self._depth > settings.INBOX_MAX_ROWS
+
     def _run(self) -> None:
         while True:
-            group = [self._waiting.get()]
-            while len(group) < MOST_AT_ONCE:
-                try:
-                    group.append(self._waiting.get_nowait())
-                except Empty:
-                    break
-            self._commit(group)
+            group = self._collect()
+            if group:
+                self._commit(group)
+            self._look()
 
-    def _commit(self, group: list[tuple[Entry, "Future[None]"]]) -> None:
+    def _collect(self) -> _Group:
+        """What waits, at least one entry; while the inbox is full nobody hands in any, so it looks again by itself."""
+        group: _Group = []
         try:
-            self._write([entry for entry, _ in group])
+            group.append(self._waiting.get(timeout=LOOK_EVERY_S if self._is_full() else None))
+            while len(group) < MOST_AT_ONCE:
+                group.append(self._waiting.get_nowait())
+        except Empty:
+            pass
+        return [(entries, done) for entries, done in group if done.set_running_or_notify_cancel()]
+
+    def _commit(self, group: _Group) -> None:
+        try:
+            self._write([entry for entries, _ in group for entry in entries])
         except Exception as error:  # the edge: each waiting request is told, and the thread lives on
             log.warning("inbox write failed", entries=len(group), error=type(error).__name__)
             self._drop_connection()
@@ -114,25 +146,24 @@ class Committer:
             for e in entries:
                 context = Jsonb(e.context, dumps=bytes.decode)
                 copy.write_row((now, e.project_id, e.kind, e.coding, context, e.body, 0))
-        self._measure(connection)
 
-    def _measure(self, connection: psycopg.Connection) -> None:
-        """How deep the inbox is, about every two seconds, from the two ends of its key: no count."""
-        if time.monotonic() - self._depth_read_at < 2:
+    def _look(self) -> None:
+        """How deep the inbox is, every two seconds at most, and counted no further than matters."""
+        if time.monotonic() - self._looked_at < LOOK_EVERY_S:
             return
-        row = connection.execute("SELECT coalesce(max(id) - min(id), 0) FROM ingest_inboxentry").fetchone()
-        self._depth, self._depth_read_at = int(row[0]) if row else 0, time.monotonic()
+        self._looked_at = time.monotonic()
+        count = "SELECT count(*) FROM (SELECT FROM ingest_inboxentry LIMIT %s) waiting"
+        try:
+            row = self._connected().execute(count, [settings.INBOX_MAX_ROWS + 1]).fetchone()
+        except psycopg.Error as error:
+            log.warning("inbox depth unknown", error=type(error).__name__)
+            self._drop_connection()
+        else:
+            self._depth = int(row[0]) if row else 0
 
     def _connected(self) -> psycopg.Connection:
         if self._connection is None or self._connection.closed:
-            parameters = connections["default"].get_connection_params()
-            wanted = {
-                k: parameters[k] for k in ("dbname", "user", "password", "host", "port") if k in parameters
-            }
-            self._connection = psycopg.connect(
-                **wanted, autocommit=True, connect_timeout=3, application_name="portal-inbox",
-                options="-c statement_timeout=8000",
-            )  # fmt: skip
+            self._connection = connect("inbox", patience_ms=PATIENCE_MS)
         return self._connection
 
     def _drop_connection(self) -> None:
@@ -144,9 +175,14 @@ class Committer:
 _committer = Committer()
 
 
-def accept(entry: Entry) -> None:
-    """Keep one entry; returns when it is durable. InboxUnavailable otherwise."""
-    _committer.accept(entry)
+def accept(*entries: Entry) -> None:
+    """Keep all of them or none; returns when they are durable. InboxUnavailable otherwise."""
+    _committer.accept(*entries)
+
+
+def close() -> None:
+    """Let go of this process's connection."""
+    _committer.close()
 
 
 def encode_context(facts: dict[str, object]) -> bytes:

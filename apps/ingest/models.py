@@ -12,7 +12,7 @@ class EntryKind(models.IntegerChoices):
 
 
 class InboxEntry(models.Model):
-    """One accepted request, as received and unpacked. Its commit is what a 2xx promises; the drain deletes it in the
+    """One accepted request, as received. Its commit is what a 2xx promises; the drain deletes it in the
     transaction that stores its facts. Held for seconds; no page and no command shows a body.
     """
 

@@ -1,6 +1,7 @@
 """Reads of the projects room that others build on."""
 
 from collections import defaultdict
+from collections.abc import Collection
 
 from apps.projects.models import Project, RoutingRule
 
@@ -18,6 +19,15 @@ class RoutingTable:
             Project.objects.exclude(default_component=None).values_list("pk", "default_component__name")
         )
         self._joined: dict[int, tuple[tuple[str, str], ...]] = {}
+        self._projects: set[int] = set()
+
+    def refresh_projects(self, asked: Collection[int]) -> None:
+        """Look which of these projects still exist."""
+        self._projects = set(Project.objects.filter(pk__in=asked).values_list("pk", flat=True))
+
+    def has(self, project_id: int) -> bool:
+        """Whether the project existed when they were last looked at."""
+        return project_id in self._projects
 
     def of(self, project_id: int) -> tuple[tuple[tuple[str, str], ...], str]:
         """((pattern, component), …) in the order in which they decide, and the default component's name or ""."""

@@ -52,12 +52,12 @@ def buttons(answer):
     [
         ("Viewer", "investigating", "critical", []),
         ("Auditor", "resolved", "critical", []),
-        ("Responder", "triage", "critical", ["mitigate", "decline", "command"]),
+        ("Responder", "triage", "critical", ["mitigate", "command", "decline"]),
         ("Responder", "investigating", "critical", ["identify", "mitigate", "command"]),
         ("Responder", "investigating", "warning", ["identify", "mitigate", "resolve", "command"]),
         (
             "Commander", "identified", "critical",
-            ["mitigate", "resolve", "cancel", "merge", "investigate", "command", "stamp"],
+            ["mitigate", "resolve", "investigate", "command", "stamp", "cancel", "merge"],
         ),
         ("Responder", "resolved", "critical", ["reopen"]),
         ("Commander", "resolved", "critical", ["close", "reopen", "stamp"]),

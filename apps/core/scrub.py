@@ -26,6 +26,7 @@ MAX_VALUES = 10_000
 MAX_ENTRIES = 1000
 MAX_TEXT = 16 * 1024
 MAX_KEY = 200
+_MOST_PASSES = 4
 # Text is scrubbed this far beyond its limit and then cut, so that no half of a secret stays at the cut.
 _OVERLAP = 512
 _SHORTEST_SECRET = 5
@@ -139,9 +140,20 @@ def _suspects(text: str) -> _Suspects:
 
 
 def _applied(suspects: _Suspects, text: str) -> str:
-    """The text after all that may be in it is taken out; each pattern still asks the text itself first."""
+    """The text after all that may be in it is taken out. What was taken out of the middle of glued texts can leave
+    another secret standing, so a changed text is read again; most are not changed at all."""
     if len(text) < _SHORTEST_SECRET:
         return text
+    for _ in range(_MOST_PASSES):
+        clean = _applied_once(suspects, text)
+        if clean == text:
+            break
+        text = clean
+    return text
+
+
+def _applied_once(suspects: _Suspects, text: str) -> str:
+    """One pass; each pattern still asks the text itself first."""
     for secret in suspects.secrets:
         text = text.replace(secret, REMOVED)
     if suspects.patterns:

@@ -35,17 +35,19 @@ _HARMLESS_HEADERS = frozenset((
 
 def kept_of(event: dict[str, Any]) -> dict[str, Any]:
     """The part of a decoded event that may be stored once it is scrubbed: JSON, a new object, values shared."""
-    kept = {key: event[key] for key in _PLAIN_KEYS if event.get(key)}
-    kept["exceptions"] = _exceptions(event)
-    kept["breadcrumbs"] = [
-        _picked(crumb, _BREADCRUMB_KEYS) for crumb in _values(event.get("breadcrumbs"), MAX_BREADCRUMBS)
-    ]
-    kept["tags"] = pairs_of(event.get("tags"), MAX_TAGS)
+    kept: dict[str, Any] = {
+        # The scrubber stops at a count of values: what matters most stands first.
+        "tags": pairs_of(event.get("tags"), MAX_TAGS),
+        "exceptions": _exceptions(event),
+    }
     if isinstance(event.get("request"), dict):
         kept["request"] = _request(event["request"])
     if isinstance(event.get("contexts"), dict):
         kept["contexts"] = _contexts(event["contexts"])
-    return kept
+    kept["breadcrumbs"] = [
+        _picked(crumb, _BREADCRUMB_KEYS) for crumb in _values(event.get("breadcrumbs"), MAX_BREADCRUMBS)
+    ]
+    return kept | {key: event[key] for key in _PLAIN_KEYS if event.get(key)}
 
 
 def _picked(source: dict[str, Any], keys: Iterable[str]) -> dict[str, Any]:

@@ -27,8 +27,10 @@ def from_sentry(event: Any, intake: Intake) -> NewEvent:
     """One decoded Sentry event. Wrong fields are left out; EventRefused only if it is no object or its id no id."""
     if not isinstance(event, dict):
         raise EventRefused("not_an_object", "an event is a JSON object", "event")
-    kept = scrub(kept_of(event))
-    exceptions, tags = kept.pop("exceptions"), kept.pop("tags")
+    picked = kept_of(event)
+    picked["exceptions"].reverse()  # what surfaced comes last, and must not be what the scrubber cuts off
+    kept = scrub(picked)
+    exceptions, tags = _whole(kept)
     kept = {key: value for key, value in kept.items() if value}
     message, template = _message(event, exceptions)
     level = classification.level_of(event.get("level", "error"))
@@ -66,6 +68,12 @@ def from_sentry(event: Any, intake: Intake) -> NewEvent:
         tags=_tags(event, tags),
         payload={"exceptions": exceptions, **kept} if exceptions else kept,
     )
+
+
+def _whole(kept: dict[str, Any]) -> tuple[list[dict[str, Any]], dict[str, str]]:
+    """Exceptions and tags, without the marks that the scrubber leaves where it cut something off."""
+    exceptions = [e for e in reversed(kept.pop("exceptions")) if isinstance(e, dict)]
+    return exceptions, {key: value for key, value in kept.pop("tags").items() if isinstance(value, str)}
 
 
 def _event_id(event: dict[str, Any], intake: Intake) -> str:

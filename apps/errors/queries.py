@@ -68,10 +68,11 @@ def sparks(group_ids: Iterable[int], now: datetime) -> dict[int, list[int]]:
 
 
 def group_page(*, group: ErrorGroup, event_id: UUID | None, now: datetime) -> GroupPage:
-    """The group's page, showing one event: the given one, else the latest."""
+    """The group's page, showing one event: the given one if it is of this group and still kept, else the latest."""
     events = ErrorEvent.objects.filter(group=group)
-    wanted = event_id or group.last_event_id
-    event = events.filter(pk=wanted).first() if wanted else None
+    wanted = [pk for pk in (event_id, group.last_event_id) if pk]
+    found = events.in_bulk(wanted)
+    event = next((found[pk] for pk in wanted if pk in found), None)
     previous = (
         events.filter(pk__lt=event.pk).order_by("-pk").values_list("pk", flat=True).first() if event else None
     )
@@ -84,7 +85,7 @@ def group_page(*, group: ErrorGroup, event_id: UUID | None, now: datetime) -> Gr
         previous_id=previous,
         next_id=following,
         raised=[_raised(e) for e in reversed(payload.get("exceptions") or []) if isinstance(e, dict)],
-        breadcrumbs=list(reversed(payload.get("breadcrumbs") or []))[:50],
+        breadcrumbs=[b for b in reversed(payload.get("breadcrumbs") or []) if isinstance(b, dict)][:50],
         request=_request(payload.get("request") or {}),
         contexts=[(name, _pairs(value)) for name, value in sorted((payload.get("contexts") or {}).items())],
         tags=_tags(group),
@@ -166,7 +167,8 @@ def _pairs(values: object) -> list[tuple[str, str]]:
 
 def _request(request: dict[str, Any]) -> list[tuple[str, str]]:
     rows = [(name.upper(), str(request[name])) for name in ("method", "url") if request.get(name)]
-    rows += [(f"?{name}", str(value)) for name, value in (request.get("query") or []) if name]
+    fields = [pair for pair in request.get("query") or [] if isinstance(pair, list) and len(pair) == 2]
+    rows += [(f"?{name}", str(value)) for name, value in fields if name]
     return rows + _pairs(request.get("headers") or {})
 
 

@@ -93,7 +93,8 @@ def preview(raw: bytes) -> str:
 
 def _hide(text: str) -> str:
     def hidden(match: re.Match[str]) -> str:
-        if match[1] in _PERSONAL or is_secret_key(match[1]):
+        key = _unescaped(match[1])
+        if key.lower() in _PERSONAL or is_secret_key(key):
             return f'"{match[1]}": {REMOVED}'
         if match[2][0] in "[{":  # not hidden itself, but what stands in it may be
             start = match.start(2) - match.start()
@@ -101,6 +102,14 @@ def _hide(text: str) -> str:
         return match[0]
 
     return _FIELD.sub(hidden, text)
+
+
+def _unescaped(key: str) -> str:
+    """A key as its reader will see it: `pass\\u0077ord` is one too."""
+    try:
+        return str(jsontext.decode(f'"{key}"'))
+    except jsontext.JsonRefused:
+        return key
 
 
 @lru_cache(maxsize=1)

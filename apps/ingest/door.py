@@ -166,6 +166,8 @@ def read_body(environ: Environ) -> bytes:
     declared = _declared_length(environ.get("CONTENT_LENGTH") or "")
     if declared is not None and declared > limit:
         raise BodyTooLong("too_large", f"the body is larger than {limit} bytes", "body")
+    if declared is None and not environ.get("wsgi.input_terminated"):
+        return b""  # nobody says where it would end: there is none
     body = _read(environ["wsgi.input"], limit + 1 if declared is None else declared)
     if len(body) > limit:
         raise BodyTooLong("too_large", f"the body is larger than {limit} bytes", "body")

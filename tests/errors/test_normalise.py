@@ -427,3 +427,31 @@ def test_any_object_becomes_an_event_or_is_refused_for_its_id_and_stays_as_it_wa
         "exception_type",
     ):
         assert isinstance(getattr(event, name), str)
+
+
+def test_an_event_of_more_values_than_are_kept_loses_the_least_important_ones():
+    frames = {"frames": [{"function": f"f{n}", "vars": {f"v{i}": i for i in range(100)}} for n in range(100)]}
+    chain = [{"type": kind, "value": "v", "stacktrace": frames} for kind in ("First", "Second", "Surfaced")]
+    event = from_sentry(
+        {
+            "tags": {"component": "Payments"},
+            "exception": {"values": chain},
+            "extra": {f"k{n}": n for n in range(900)},
+            "request": {"url": "http://shop/?a=b&c=d", "headers": {"Host": "shop"}},
+            "breadcrumbs": [{"message": "m"}] * 3,
+        },
+        make_intake(),
+    )
+    assert (event.component_name, event.exception_type, event.title) == (
+        "Payments",
+        "Surfaced",
+        "Surfaced: v",
+    )
+    assert all(isinstance(value, str) for value in event.tags.values())
+    assert event.payload["exceptions"][-1]["stacktrace"]["frames"][0]["function"] == "f0"
+
+
+def test_values_that_nobody_needs_take_no_room_from_the_exception():
+    extra = {str(k): [1] * 999 for k in range(20)}
+    event = from_sentry({"extra": extra, "exception": [{"type": "KeyError", "value": "usd"}]}, make_intake())
+    assert event.title == "KeyError: usd"

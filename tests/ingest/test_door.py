@@ -116,6 +116,15 @@ def test_a_body_without_a_length_is_read_to_its_end_in_whatever_pieces_it_comes(
     assert bytes(InboxEntry.objects.get().body) == body
 
 
+def test_a_request_that_says_nothing_of_its_body_has_none():
+    class Endless:
+        def read(self, size=-1):
+            raise AssertionError("would wait for ever")
+
+    answer = send(make_project(), stream=Endless(), CONTENT_LENGTH=None, **{"wsgi.input_terminated": None})
+    refused(answer, 400, "bad_json", "header")
+
+
 def test_a_browser_is_told_beforehand_what_it_may_send():
     answer = post("/api/1/envelope/", method="OPTIONS", HTTP_ORIGIN="https://app.example.org")
     assert (answer.status, answer.body) == (200, b"")

@@ -13,7 +13,7 @@ run: .venv/.ok  ## the whole portal, until Ctrl-C
 	@$(BIN)/python manage.py up
 
 test: .venv/.tests  ## all tests; ARGS="-k words" for some
-	$(BIN)/python -m pytest -n $(TEST_WORKERS) --dist loadgroup $(ARGS)
+	$(BIN)/python -m pytest -n $(TEST_WORKERS) $(ARGS)
 
 lint: .venv/.tests  ## ruff: rules and format
 	$(BIN)/ruff check .

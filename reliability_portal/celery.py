@@ -23,7 +23,8 @@ from apps.core.ticks import Tick, table
 FAST, SLOW = "fast", "slow"
 TICKS = (
     # inbox → decode, scrub → error groups and events
-    Tick("ingest.drain", 1, "apps.ingest.tasks.drain", FAST, slots=settings.INGEST_DRAIN_SLOTS, lease_s=60),
+    # (works for 20 s at most; after a killed worker its slot waits for the end of the lease)
+    Tick("ingest.drain", 1, "apps.ingest.tasks.drain", FAST, slots=settings.INGEST_DRAIN_SLOTS, lease_s=30),
     # rules ask their questions → Alert → Incident → Escalation (due now)
     Tick("alerts.watch", 10, "apps.alerts.tasks.watch", FAST),
     # due escalations → Page rows

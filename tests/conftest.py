@@ -9,6 +9,7 @@ import pytest
 from django.conf import settings
 
 from apps.core import embedded
+from tests import scheduling
 from tests.environment import DATA
 
 CI = os.environ.get("PORTAL_CI") == "1"
@@ -27,6 +28,11 @@ def pytest_configure(config):
     servers = contextlib.ExitStack()
     servers.enter_context(embedded.running(DATA, title="tests"))
     config.add_cleanup(servers.close)
+
+
+def pytest_xdist_make_scheduler(config, log):
+    """Asked once by a parallel run."""
+    return scheduling.ByGroup(config, log)
 
 
 @pytest.hookimpl(wrapper=True)
@@ -70,11 +76,3 @@ def need(program: str | None, reason: str) -> str:
     if CI:
         pytest.fail(reason)
     pytest.skip(reason)
-
-
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport():
-    """Workers of a parallel run send reports as UTF-8; what hostile input made the portal log may not be that."""
-    report = yield
-    report.sections = [(name, text.encode("utf-8", "replace").decode()) for name, text in report.sections]
-    return report

@@ -9,7 +9,7 @@ from tests.browser import chromium
 from tests.conftest import need
 from tests.loop.portal import running_portal
 
-pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("portals")]
+pytestmark = pytest.mark.browser
 
 
 @pytest.fixture(scope="module")

@@ -1,5 +1,6 @@
 """The embedded servers, on real PostgreSQL and Valkey in directories of their own."""
 
+import contextlib
 import ctypes
 import os
 import pwd
@@ -24,8 +25,6 @@ from apps.core.embedded.postgres import Postgres
 from apps.core.embedded.process import closed_parent
 from tests.core import processes
 from tests.core.processes import HOLD, LINUX, PROJECT, cannot, finish, make_data_dir, start_holder, wait_until
-
-pytestmark = pytest.mark.xdist_group("servers")
 
 NOBODY = "nobody"
 
@@ -80,8 +79,10 @@ def server_processes(data):
 
 
 def kill(pids):
+    """SIGKILL to each that has not gone with one before it, as children do."""
     for pid in pids:
-        os.kill(pid, signal.SIGKILL)
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
 
 
 def test_a_fresh_directory_gets_two_roles_a_database_and_its_extensions(fresh):
@@ -138,7 +139,7 @@ def test_killing_everything_at_once_loses_nothing_committed(data):
         db.execute("CREATE TABLE counted (n int)")
         for n in range(200):
             db.execute("INSERT INTO counted VALUES (%s)", [n])
-    kill([holder.pid, *server_processes(data)])
+    kill([*server_processes(data), holder.pid])
     with embedded.running() as owned, connect() as db:
         assert db.execute("SELECT count(*), max(n) FROM counted").fetchone() == (200, 199)
         assert len(owned) == 2

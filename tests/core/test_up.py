@@ -26,8 +26,6 @@ from tests.core.processes import (
     wait_until,
 )
 
-pytestmark = pytest.mark.xdist_group("portals")
-
 # --- The supervisor ---------------------------------------------------------------------------------------
 SUPERVISE = """
 import sys

@@ -19,7 +19,7 @@ from apps.incidents.models import ActionItem, Incident, PostMortem, TimelineEntr
 from apps.projects.models import Component, Project
 from reliability_portal.demo import cast, load, story
 
-pytestmark = [pytest.mark.django_db, pytest.mark.xdist_group("demo")]
+pytestmark = pytest.mark.django_db
 NOW = datetime(2026, 10, 14, 15, 20, 7, tzinfo=UTC)  # a Wednesday afternoon
 SEED, N_ERRORS = 1, story.FEWEST + 700
 COUNTED = (

@@ -11,9 +11,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from tests.loop.portal import KEY, Portal, eventually, running_portal
-
-pytestmark = pytest.mark.xdist_group("portals")
+from tests.loop.portal import KEY, Portal, answers, eventually, running_portal
 
 FULL = os.environ.get("PORTAL_CI") == "1"
 RATE_PER_S, SENDERS = 200, 4
@@ -80,32 +78,39 @@ class Sender(threading.Thread):
             self.refused += 1
 
 
+@pytest.fixture(scope="function" if FULL else "module")
+def portal():
+    """Each victim has a portal of its own in the full form; in the short one they share it, and what it has stored."""
+    with running_portal() as it:
+        it.manage("dsn", "Load", "--key", KEY)
+        yield it
+
+
 @pytest.mark.fault
 @pytest.mark.parametrize("victim", sorted(VICTIMS))
-def test_no_acknowledged_error_is_lost_or_counted_twice(victim):
+def test_no_acknowledged_error_is_lost_or_counted_twice(portal, victim):
     """kill -9 in the middle of the load, at random moments."""
     lasts_s, kills = (20, 3) if FULL else (5, 1)
     dice = random.Random(victim)
-    with running_portal() as portal:
-        portal.manage("dsn", "Load", "--key", KEY)
-        until = time.monotonic() + lasts_s
-        senders = [Sender(portal, until, seed) for seed in range(SENDERS)]
-        for sender in senders:
-            sender.start()
-        killed = 0
-        for _ in range(kills):
-            time.sleep(dice.uniform(0.2, 0.8) * lasts_s / kills)
-            killed += portal.kill(*VICTIMS[victim]) if portal.up.poll() is None else 0
-        for sender in senders:
-            sender.join(lasts_s + 60)
-        acknowledged = {i for sender in senders for i in sender.acknowledged}
-        assert killed and len(acknowledged) > RATE_PER_S * lasts_s / 10
-        stored = eventually(lambda: _settled(portal), "an empty inbox", 90)
-        refused = sum(sender.refused for sender in senders)
-        print(f"{victim}: {len(acknowledged)} acknowledged, {refused} refused, {killed} processes killed")
-        assert acknowledged - set(stored["ids"]) == set()
-        assert stored["twice"] == [] and stored["aside"] == 0
-        assert stored["counted"] == len(stored["ids"])
+    eventually(lambda: answers(portal.site), "the web server", 60)
+    until = time.monotonic() + lasts_s
+    senders = [Sender(portal, until, seed) for seed in range(SENDERS)]
+    for sender in senders:
+        sender.start()
+    killed = 0
+    for _ in range(kills):
+        time.sleep(dice.uniform(0.2, 0.8) * lasts_s / kills)
+        killed += portal.kill(*VICTIMS[victim]) if portal.up.poll() is None else 0
+    for sender in senders:
+        sender.join(lasts_s + 60)
+    acknowledged = {i for sender in senders for i in sender.acknowledged}
+    assert killed and len(acknowledged) > RATE_PER_S * lasts_s / 10
+    stored = eventually(lambda: _settled(portal), "an empty inbox", 90)
+    refused = sum(sender.refused for sender in senders)
+    print(f"{victim}: {len(acknowledged)} acknowledged, {refused} refused, {killed} processes killed")
+    assert acknowledged - set(stored["ids"]) == set()
+    assert stored["twice"] == [] and stored["aside"] == 0
+    assert stored["counted"] == len(stored["ids"])
 
 
 def _settled(portal: Portal) -> dict | None:

@@ -11,8 +11,6 @@ import pytest
 from tests.core.processes import PROJECT
 from tests.loop.portal import KEY, eventually, running_portal
 
-pytestmark = pytest.mark.xdist_group("portals")
-
 SECOND_STEP_S = 20
 SET_UP = f"""
 import json

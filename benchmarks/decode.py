@@ -20,9 +20,9 @@ import orjson
 from apps.core import jsontext, scrub
 from apps.errors import grouping
 from apps.errors.event_payload import kept_of
-from apps.errors.new_event import Intake
 from apps.errors.normalise import from_sentry
 from apps.ingest import auth, envelope, unpack
+from apps.projects.intake import Intake
 
 ROUNDS = 5
 AREAS = (

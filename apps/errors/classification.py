@@ -4,8 +4,7 @@ By the exception's type and code, never by words of the message: whoever writes 
 """
 
 import re
-from collections.abc import Iterable, Sequence
-from functools import lru_cache
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from apps.core.severity import RecordSeverity, Severity, record_severity, severity_of
@@ -17,8 +16,6 @@ FILE_SIZE = "File Size Error"
 CONNECTION = "Database Connection Error"
 SERVER = "Server Error"
 ERROR_TYPES = (VALIDATION, AUTHENTICATION, DUPLICATE_KEY, FILE_SIZE, CONNECTION, SERVER)
-DEFAULT_COMPONENT = "API Services"
-CLIENT_COMPONENT = "Frontend UI"
 
 
 class Verdict(NamedTuple):
@@ -140,32 +137,3 @@ def severity_of_level(level: str) -> RecordSeverity:
 def has_user_impact(level: str) -> bool:
     """Messages of level info and debug are records, not failures that anybody felt."""
     return level not in ("info", "debug")
-
-
-def component_of(route: str, rules: Sequence[tuple[str, str]]) -> str | None:
-    """The component of the first rule that fits the route; None if none does.
-
-    A pattern that begins with "/" is a prefix by whole segments of the path. Any other is a word of the route: a
-    segment, or a part of one between punctuation, so `auth` fits /api/auth/login and shop.auth.views, not /authors.
-    "*" stands for anything within. Case does not count.
-    """
-    shortened = route[:300].lower()
-    return next((name for pattern, name in rules if _regex_of(pattern).search(shortened)), None)
-
-
-@lru_cache(maxsize=2048)
-def _regex_of(pattern: str) -> re.Pattern[str]:
-    plain = pattern.strip().lower()
-    if not plain:
-        return re.compile(r"(?!)")
-    if plain.startswith("/"):
-        start, end = r"^(?:[a-z]{1,8} )?(?:https?://[^/]{1,255})?", "(?![^/?#])"
-        plain = plain.rstrip("/")
-    else:
-        start, end = "(?<![a-z0-9])", "(?![a-z0-9])"
-    first, *others = (re.escape(part) for part in re.split(r"\*+", plain))
-    if not others:
-        return re.compile(start + first + end)
-    # Atomic groups take the first place that fits and never try another, so no pattern is slow on a stranger's route.
-    middle = "".join(f"(?>[^?#]*?{part})" for part in others[:-1])
-    return re.compile(f"{start}{first}{middle}(?>[^?#]*?{others[-1]}{end})")

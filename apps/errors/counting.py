@@ -4,15 +4,11 @@ Every statement takes its keys sorted, so that two drains never wait for each ot
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 from uuid import UUID
 
-import orjson
-from django.db import connection
-
+from apps.core.bulk import rows_of
 from apps.errors.new_event import NewEvent
 
 TAG_KEYS_KEPT = 60
@@ -28,15 +24,6 @@ class Placed:
     event: NewEvent
     component_id: int
     group_id: int = 0
-
-
-def rows_of(sql: str, rows: Sequence[dict[str, Any]]) -> list[tuple[Any, ...]]:
-    """Run one statement over rows handed in as one JSON document: one parameter, one round trip."""
-    if not rows:
-        return []
-    with connection.cursor() as cursor:
-        cursor.execute(sql, [orjson.dumps(rows).decode()])
-        return cursor.fetchall() if cursor.description else []
 
 
 def count_minutes_and_hours(fresh: list[Placed]) -> None:

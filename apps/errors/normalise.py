@@ -5,20 +5,11 @@ from typing import Any
 from apps.core.refusal import Refused
 from apps.core.scrub import scrub, scrub_text
 from apps.errors import classification, grouping
-from apps.errors.event_id import parse_event_id
 from apps.errors.event_payload import kept_of
-from apps.errors.new_event import (
-    MAX_MESSAGE,
-    MAX_TAG,
-    EventRefused,
-    Intake,
-    NewEvent,
-    device_of,
-    identity_of,
-    parse_time,
-    place_in_time,
-    user_hash,
-)
+from apps.errors.new_event import MAX_MESSAGE, MAX_TAG, EventRefused, NewEvent
+from apps.projects import routing
+from apps.projects.event_id import parse_event_id
+from apps.projects.intake import Intake, device_of, identity_of, parse_time, place_in_time, user_hash
 
 _BROWSER = "javascript"
 
@@ -36,7 +27,7 @@ def from_sentry(event: Any, intake: Intake) -> NewEvent:
     level = classification.level_of(event.get("level", "error"))
     verdict = classification.classify(_types(exceptions), _code(tags, kept))
     route = _line(event, "transaction")
-    component, named = _component(tags.get("component"), route, intake, _default(event))
+    component, named = routing.placed(tags.get("component"), route, intake, _default(event))
     occurred_at, usable = place_in_time(parse_time(event.get("timestamp")), intake.received_at)
     identity = identity_of(event.get("user"))
     return NewEvent(
@@ -122,15 +113,7 @@ def _code(tags: dict[str, str], kept: dict[str, Any]) -> object:
 
 def _default(event: dict[str, Any]) -> str:
     is_browser = event.get("platform") == _BROWSER and "request" in event
-    return classification.CLIENT_COMPONENT if is_browser else classification.DEFAULT_COMPONENT
-
-
-def _component(named: object, route: str, intake: Intake, default: str) -> tuple[str, bool]:
-    """The sender's, else the route's, else the project's, else the installation's; and whether the sender named it."""
-    if isinstance(named, str) and named.strip():
-        return named.strip()[:80], True
-    routed = classification.component_of(route, intake.rules) if route else None
-    return routed or intake.default_component or default, False
+    return routing.CLIENT_COMPONENT if is_browser else routing.DEFAULT_COMPONENT
 
 
 def _device(kept: dict[str, Any]) -> str:

@@ -10,23 +10,12 @@ from apps.core.refusal import Refused
 from apps.core.scrub import scrub, scrub_text
 from apps.core.severity import RecordSeverity, parse_severity, record_severity, scale_severity
 from apps.errors import classification, grouping
-from apps.errors.event_id import parse_event_id
 from apps.errors.event_payload import pairs_of
-from apps.errors.new_event import (
-    MAX_MESSAGE,
-    MAX_STACK,
-    MAX_TAG,
-    MAX_TAGS,
-    EventRefused,
-    Intake,
-    NewEvent,
-    device_of,
-    identity_of,
-    parse_time,
-    place_in_time,
-    user_hash,
-)
+from apps.errors.new_event import MAX_MESSAGE, MAX_STACK, MAX_TAG, MAX_TAGS, EventRefused, NewEvent
 from apps.errors.traces import parse_trace
+from apps.projects import routing
+from apps.projects.event_id import parse_event_id
+from apps.projects.intake import Intake, device_of, identity_of, parse_time, place_in_time, user_hash
 
 CLIENT = "client"
 MAX_COMPONENT = 80
@@ -158,12 +147,8 @@ def _program_type(sent_type: str) -> str:
 
 
 def _component(record: dict[str, Any], route: str, intake: Intake) -> tuple[str, bool]:
-    named = _text(record, "component", MAX_TAG).strip()[:MAX_COMPONENT]
-    if named:
-        return named, True
-    default = classification.CLIENT_COMPONENT if intake.source == CLIENT else classification.DEFAULT_COMPONENT
-    routed = classification.component_of(route, intake.rules) if route else None
-    return routed or intake.default_component or default, False
+    default = routing.CLIENT_COMPONENT if intake.source == CLIENT else routing.DEFAULT_COMPONENT
+    return routing.placed(_text(record, "component", MAX_TAG), route, intake, default)
 
 
 def _tags(record: dict[str, Any]) -> dict[str, str]:

@@ -15,16 +15,15 @@ from django.db import transaction
 from django.db.models import F
 
 from apps.audit import services as audit
+from apps.core.bulk import rows_of
 from apps.core.ids import event_key, millis
-from apps.errors import classification, counting
-from apps.errors.counting import Placed, rows_of
+from apps.errors import counting
+from apps.errors.counting import Placed
 from apps.errors.models import ErrorGroup, SeenEvent
 from apps.errors.new_event import NewEvent
 from apps.errors.regression import regressed
-from apps.projects.models import Project
-from apps.projects.services import ensure_component
+from apps.projects.services import component_ids
 
-MOST_COMPONENTS = 200
 SEEN_FOR = timedelta(hours=48)
 
 
@@ -56,7 +55,7 @@ def store_batch(*, events: Sequence[NewEvent], backfilled: bool = False) -> Stor
 # --- Keys ---------------------------------------------------------------------------------------------------------
 def _place(events: Sequence[NewEvent]) -> list[Placed]:
     """Ids and components; repetitions within the batch and already seen ids without a usable time fall out."""
-    components = _components({(e.project_id, e.component_name) for e in events})
+    components = component_ids({(e.project_id, e.component_name) for e in events})
     known: dict[UUID, Placed] = {}
     timeless: dict[UUID, Placed] = {}
     for event in events:
@@ -93,36 +92,6 @@ def _unseen(timeless: dict[UUID, Placed]) -> list[Placed]:
         rows,
     )
     return [timeless[key] for (key,) in fresh]
-
-
-def _components(wanted: Iterable[tuple[int, str]]) -> dict[tuple[int, str], int]:
-    """Component ids by project and name; a name heard for the first time becomes a component while there is room."""
-    pairs = sorted(wanted)
-    found = {
-        (project_id, name): pk
-        for pk, project_id, name in rows_of(
-            "SELECT c.id, c.project_id, c.name FROM projects_component c "
-            "JOIN jsonb_to_recordset(%s::jsonb) AS t(p bigint, n text) ON c.project_id = t.p AND c.name = t.n",
-            [{"p": p, "n": n} for p, n in pairs],
-        )
-    }
-    full: dict[int, int] = {}
-    for project_id, name in pairs:
-        if (project_id, name) not in found:
-            found[project_id, name] = full.get(project_id) or _new_component(project_id, name, full)
-    return found
-
-
-def _new_component(project_id: int, name: str, full: dict[int, int]) -> int:
-    """Whoever has a key, and that is every visitor of a page, names components: so there is an end to it.
-
-    `full` takes the component that the rest of a full project's names fall to.
-    """
-    project = Project.objects.get(pk=project_id)
-    if project.components.count() < MOST_COMPONENTS:
-        return ensure_component(project=project, name=name).pk
-    full[project_id] = ensure_component(project=project, name=classification.DEFAULT_COMPONENT).pk
-    return full[project_id]
 
 
 def _find_groups(placed: list[Placed], backfilled: bool) -> set[int]:

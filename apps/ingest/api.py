@@ -18,12 +18,13 @@ from django.views.decorators.csrf import csrf_exempt
 
 from apps.core import jsontext, problems
 from apps.core.refusal import Refused
-from apps.errors.new_event import Intake, NewEvent
+from apps.errors.new_event import NewEvent
 from apps.errors.records import CLIENT, from_record
 from apps.ingest import door, inbox, keys
 from apps.ingest.decoding import hash_key
 from apps.ingest.models import EntryKind
 from apps.ingest.unpack import unpack
+from apps.projects.intake import Intake
 from apps.projects.queries import RoutingTable
 
 MAX_RECORD_BYTES = 256 * 1024

@@ -17,10 +17,10 @@ from django.conf import settings
 
 from apps.core import context, jsontext, problems
 from apps.core.refusal import Refused
-from apps.errors.event_id import parse_event_id
 from apps.ingest import auth, envelope, inbox, keys
 from apps.ingest.models import EntryKind
 from apps.ingest.unpack import unpack
+from apps.projects.event_id import parse_event_id
 
 Environ = dict[str, Any]
 

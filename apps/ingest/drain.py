@@ -6,7 +6,6 @@ the whole batch fail is found by taking the batch apart.
 """
 
 import gc
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -31,7 +30,9 @@ from apps.core.refusal import Refused
 from apps.core.scrub import scrub_text
 from apps.core.ticks import TickReport
 from apps.errors import storing
-from apps.ingest.decoding import Batch, decode
+from apps.ingest import facts
+from apps.ingest.batch import Batch
+from apps.ingest.decoding import decode
 from apps.ingest.models import EntryKind, InboxEntry, SetAside
 from apps.projects.queries import RoutingTable
 
@@ -180,24 +181,14 @@ def _settle(entries: list[InboxEntry], routing: RoutingTable) -> Drained:
             break
         decode(entry, batch, routing)
         taken.append(entry.pk)
-    stored = storing.store_batch(events=batch.events)
-    _count_events(batch, stored)
+    stored = facts.store(batch)
     aside = len(batch.aside)
     _write(batch)
     for entry, error in batch.failed:
         aside += _postpone(entry.pk, error)
     postponed = {entry.pk for entry, _ in batch.failed}
     InboxEntry.objects.filter(pk__in=[pk for pk in taken if pk not in postponed]).delete()
-    return Drained(len(taken), stored.stored, aside)
-
-
-def _count_events(batch: Batch, stored: storing.Stored) -> None:
-    """Each event of the batch by its day and project, as stored or as a duplicate."""
-    sent = Counter((event.received_at.date(), event.project_id) for event in batch.events)
-    for (day, project_id), n in sent.items():
-        fresh = stored.by_day[day, project_id]
-        batch.counts[day, project_id, "event", "stored"] += fresh
-        batch.counts[day, project_id, "event", "duplicate"] += n - fresh
+    return Drained(len(taken), stored, aside)
 
 
 def _write(batch: Batch) -> None:

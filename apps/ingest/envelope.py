@@ -11,7 +11,7 @@ from typing import Any
 
 from apps.core import jsontext
 from apps.core.refusal import Refused
-from apps.errors.event_id import parse_event_id
+from apps.projects.event_id import parse_event_id
 
 MAX_HEADER_BYTES = 8 * 1024
 MAX_ITEMS = 100

@@ -3,6 +3,7 @@
 import hashlib
 import re
 import secrets
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
@@ -14,9 +15,12 @@ from django.utils.text import slugify
 
 from apps.audit import services as audit
 from apps.audit.models import Category
+from apps.core.bulk import rows_of
 from apps.projects.models import SCOPES, ApiToken, Component, Project, ProjectKey
+from apps.projects.routing import DEFAULT_COMPONENT
 
 TOKEN_PREFIX = "rp_"  # noqa: S105 - the visible start of a token, not a token
+MOST_COMPONENTS = 200
 
 
 def free_slug(name: str, taken: Any) -> str:
@@ -55,7 +59,7 @@ def create_key(
 @transaction.atomic
 def ensure_component(*, project: Project, name: str, actor: Any = None) -> Component:
     """The component of that name, made when a sender names it first. Two drains may ask at once: one row results."""
-    name = name.strip()[:80].strip() or "API Services"
+    name = name.strip()[:80].strip() or DEFAULT_COMPONENT
     here = Component.objects.filter(project=project)
 
     slug: dict[str, Any] = {"slug": lambda: free_slug(name, here)}
@@ -70,6 +74,36 @@ def ensure_component(*, project: Project, name: str, actor: Any = None) -> Compo
     if made:
         audit.record("component.create", resource=component, category=Category.CONFIG, actor=actor)
     return component
+
+
+def component_ids(wanted: Iterable[tuple[int, str]]) -> dict[tuple[int, str], int]:
+    """Component ids by (project id, name); a name heard for the first time becomes a component while there is room."""
+    pairs = sorted(wanted)
+    found = {
+        (project_id, name): pk
+        for pk, project_id, name in rows_of(
+            "SELECT c.id, c.project_id, c.name FROM projects_component c "
+            "JOIN jsonb_to_recordset(%s::jsonb) AS t(p bigint, n text) ON c.project_id = t.p AND c.name = t.n",
+            [{"p": p, "n": n} for p, n in pairs],
+        )
+    }
+    full: dict[int, int] = {}
+    for project_id, name in pairs:
+        if (project_id, name) not in found:
+            found[project_id, name] = full.get(project_id) or _new_component(project_id, name, full)
+    return found
+
+
+def _new_component(project_id: int, name: str, full: dict[int, int]) -> int:
+    """Whoever has a key, and that is every visitor of a page, names components: so there is an end to it.
+
+    `full` takes the component that the rest of a full project's names fall to.
+    """
+    project = Project.objects.get(pk=project_id)
+    if project.components.count() < MOST_COMPONENTS:
+        return ensure_component(project=project, name=name).pk
+    full[project_id] = ensure_component(project=project, name=DEFAULT_COMPONENT).pk
+    return full[project_id]
 
 
 def dsn(key: ProjectKey) -> str:

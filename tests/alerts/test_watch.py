@@ -10,10 +10,10 @@ from apps.alerts.services import Act, resolve, resolve_incident
 from apps.audit import services as audit
 from apps.core.ticks import database_now
 from apps.errors.models import ErrorMinute, GroupUser
-from apps.errors.new_event import Intake
 from apps.errors.records import from_record
 from apps.errors.storing import store_batch
 from apps.incidents.models import Incident
+from apps.projects.intake import Intake
 from tests.alerts.make import (
     NOW,
     at,

@@ -11,9 +11,9 @@ from django.test.utils import CaptureQueriesContext
 
 from apps.core.ids import event_key, millis
 from apps.errors.models import ErrorEvent, ErrorGroup
-from apps.errors.new_event import Intake
 from apps.errors.normalise import from_sentry
 from apps.errors.storing import store_batch
+from apps.projects.intake import Intake
 from tests.errors.make import NOW, make_event, make_project
 from tests.people import make_person
 

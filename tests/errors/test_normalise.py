@@ -9,16 +9,9 @@ from hypothesis import strategies as st
 from apps.core import jsontext, scrub
 from apps.core.scrub import REMOVED
 from apps.errors import event_payload, new_event
-from apps.errors.new_event import (
-    EventRefused,
-    Intake,
-    device_of,
-    identity_of,
-    parse_time,
-    place_in_time,
-    user_hash,
-)
+from apps.errors.new_event import EventRefused
 from apps.errors.normalise import from_sentry
+from apps.projects.intake import Intake, device_of, identity_of, parse_time, place_in_time, user_hash
 from tests.fuzz import fewer, json_values
 
 NOW = datetime(2026, 11, 22, 18, 0, tzinfo=UTC)

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from apps.core.refusal import Refused
 from apps.core.scrub import REMOVED
 from apps.errors import new_event
-from apps.errors.new_event import Intake, user_hash
 from apps.errors.records import from_record
+from apps.projects.intake import Intake, user_hash
 from tests.fuzz import json_values, thorough
 
 NOW = datetime(2026, 11, 22, 18, 0, tzinfo=UTC)

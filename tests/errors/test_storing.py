@@ -264,7 +264,7 @@ def test_keys_of_tags_are_capped_too_and_nothing_is_lost():
 
 @pytest.mark.django_db
 def test_senders_cannot_make_components_without_end(monkeypatch):
-    monkeypatch.setattr(storing, "MOST_COMPONENTS", 3)
+    monkeypatch.setattr("apps.projects.services.MOST_COMPONENTS", 3)
     project = make_project()
     for n in range(10):
         store_batch(events=[make_event(project, 10 * n + i, component_name=f"C{n}-{i}") for i in range(2)])

@@ -8,9 +8,10 @@ import pytest
 
 from apps.core import jsontext
 from apps.core.refusal import Refused
-from apps.errors.new_event import Intake, NewEvent
+from apps.errors.new_event import NewEvent
 from apps.errors.normalise import from_sentry
 from apps.ingest import envelope
+from apps.projects.intake import Intake
 from benchmarks.decode import make_envelope, make_event
 from tests.fuzz import MOST
 

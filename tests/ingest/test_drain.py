@@ -10,9 +10,9 @@ import pytest
 from django.db import OperationalError, connection
 from django.utils import timezone
 
-from apps.errors import storing
+from apps.errors import normalise, storing
 from apps.errors.models import ErrorEvent, ErrorGroup, SeenEvent
-from apps.ingest import decoding, drain
+from apps.ingest import batch, drain
 from apps.ingest.models import EntryKind, InboxEntry, ItemCount, SetAside
 from apps.projects.models import RoutingRule
 from tests.at_once import at_once
@@ -202,8 +202,7 @@ def test_what_is_set_aside_holds_no_secret(start):
 
 def test_a_preview_shows_what_is_harmless():
     assert (
-        decoding.preview(b'{"level":"error","n":17,"list":[{"a":1}')
-        == '{"level":"error","n":17,"list":[{"a":1}'
+        batch.preview(b'{"level":"error","n":17,"list":[{"a":1}') == '{"level":"error","n":17,"list":[{"a":1}'
     )
 
 
@@ -306,14 +305,14 @@ def test_the_waits_between_attempts_grow_to_an_hour(poisoned):
 
 
 def test_an_entry_over_which_decoding_stumbles_is_kept_and_the_rest_of_the_batch_is_stored(monkeypatch):
-    decode = decoding.normalise.from_sentry
+    decode = normalise.from_sentry
 
     def stumble(event, intake):
         if event.get("message") == "stumble":
             raise KeyError("ours")
         return decode(event, intake)
 
-    monkeypatch.setattr(decoding.normalise, "from_sentry", stumble)
+    monkeypatch.setattr(normalise, "from_sentry", stumble)
     project = make_project()
     make_entry(project, make_envelope(sent(1), {"message": "stumble"}, more=(("session", b"{}"),)))
     make_entry(project, make_envelope(sent(2)))

@@ -1,7 +1,7 @@
 import pytest
 
 from apps.core.refusal import Refused
-from apps.errors.event_id import parse_event_id
+from apps.projects.event_id import parse_event_id
 
 PLAIN = "9ec79c33ec9942ab8353589fcb2e04dc"
 

@@ -18,5 +18,7 @@ class ErrorsConfig(AppConfig):
 
         days = settings.ERROR_RETENTION_DAYS
         partitions.register(
-            partitions.Partitioned(retention.EVENTS, "day", keep_days=days, longest=retention.longest_kept_days)
+            partitions.Partitioned(
+                retention.EVENTS, "day", keep_days=days, longest=retention.longest_kept_days
+            )
         )

@@ -25,7 +25,9 @@ def longest_kept_days() -> int:
     Asked by `migrate` too, before the column exists: a row as JSON has it or has it not.
     """
     with connection.cursor() as cursor:
-        cursor.execute("SELECT max((to_jsonb(p) ->> 'error_retention_days')::integer) FROM projects_project p")
+        cursor.execute(
+            "SELECT max((to_jsonb(p) ->> 'error_retention_days')::integer) FROM projects_project p"
+        )
         (own,) = cursor.fetchone()
     return max(own or 0, settings.ERROR_RETENTION_DAYS)
 
@@ -94,7 +96,7 @@ def _shorter() -> dict[int, int]:
 
 
 def _first_events() -> dict[int, datetime]:
-    """Since when each project may have events: its first group's first, but not before the oldest event that is kept."""
+    """Since when each project may have events: its first group's first, at the earliest the oldest event."""
     oldest = ErrorEvent.objects.order_by("pk").values_list("pk", flat=True).first()
     if oldest is None:
         return {}

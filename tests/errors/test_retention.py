@@ -219,7 +219,7 @@ def test_the_tick_of_the_table_runs_it():
 def test_a_number_of_days_that_makes_no_sense_is_refused(days):
     project = make_project()
     project.error_retention_days = days
-    with pytest.raises(ValidationError, match="error_retention_days|equal to"):
+    with pytest.raises(ValidationError, match="equal to"):
         project.full_clean()
 
 

@@ -286,6 +286,9 @@ ENVELOPE_MAX_PACKED = env_int("ENVELOPE_MAX_PACKED", 2 * 1024 * 1024)
 ENVELOPE_MAX_UNPACKED = env_int("ENVELOPE_MAX_UNPACKED", 10 * 1024 * 1024)
 EVENT_MAX_BYTES = env_int("EVENT_MAX_BYTES", 1024 * 1024)
 INBOX_MAX_ROWS = env_int("INBOX_MAX_ROWS", 200_000)
+INGEST_RATE_PER_MINUTE = env_int("INGEST_RATE_PER_MINUTE", 1_200_000, low=1)
+INGEST_BURST_S = env_int("INGEST_BURST_S", 10, low=1, high=600)
+WEB_WORKERS = env_int("WEB_WORKERS", min(2, os.cpu_count() or 1), low=1, high=64)
 
 # --- How long things are kept (days) ----------------------------------------------------------------------------
 ERROR_RETENTION_DAYS = env_int("ERROR_RETENTION_DAYS", 100, low=1, high=3650)

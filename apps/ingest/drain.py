@@ -29,7 +29,6 @@ from django.utils import timezone
 from apps.core.refusal import Refused
 from apps.core.scrub import scrub_text
 from apps.core.ticks import TickReport
-from apps.errors import storing
 from apps.ingest import facts
 from apps.ingest.batch import Batch
 from apps.ingest.decoding import decode
@@ -58,7 +57,7 @@ def drain(*, now: datetime, slot: int) -> TickReport:
         if not done.taken:
             break
     if slot == 0:
-        storing.forget_seen(now=now)
+        facts.forget(now)
     backlog, oldest = _left()
     return TickReport(
         said=f"{total.stored} events stored", backlog=backlog, oldest_at=oldest, rejected=total.aside

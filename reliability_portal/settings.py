@@ -111,7 +111,7 @@ if HTTPS and TRUSTED_PROXY_COUNT:
 
 # --- The house --------------------------------------------------------------------------------------------------
 ROOMS = [
-    "apps.core", "apps.audit", "apps.projects", "apps.errors", "apps.telemetry", "apps.incidents",
+    "apps.core", "apps.audit", "apps.projects", "apps.errors", "apps.telemetry", "apps.health", "apps.incidents",
     "apps.alerts", "apps.ingest", "apps.reports",
 ]  # fmt: skip
 INSTALLED_APPS = [

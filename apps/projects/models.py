@@ -9,6 +9,8 @@ from django.core.validators import MaxValueValidator, MinValueValidator, RegexVa
 from django.db import models
 from django.db.models import Q
 
+from apps.projects.origins import validate_origin
+
 _slug = RegexValidator(
     r"^[a-z0-9]+(-[a-z0-9]+)*$", "Lower-case letters and digits, joined by single hyphens."
 )
@@ -43,6 +45,12 @@ class Project(models.Model):
         help_text="Days that error events are kept. Empty: the installation's ERROR_RETENTION_DAYS. "
         "Groups and their figures stay.",
     )  # fmt: skip
+    events_per_day = models.PositiveBigIntegerField(
+        null=True, blank=True, help_text="Events taken in a day (UTC) before 429; empty: no end."
+    )
+    events_per_month = models.PositiveBigIntegerField(
+        null=True, blank=True, help_text="Events taken in a calendar month (UTC) before 429; empty: no end."
+    )
     created_at = models.DateTimeField(auto_now_add=True)
     backfilled = models.BooleanField(default=False, editable=False, help_text="Part of the demo story.")
 
@@ -148,13 +156,18 @@ class ProjectKey(models.Model):
     active = models.BooleanField(default=True)
     created_at = models.DateTimeField(auto_now_add=True)
     expires_at = models.DateTimeField(null=True, blank=True)
+    replaced_by = models.ForeignKey(
+        "self", models.SET_NULL, null=True, blank=True, editable=False, related_name="replaces"
+    )
     allowed_origins = ArrayField(
-        models.CharField(max_length=200), default=list, blank=True,
-        help_text="Origins of pages that may use this key, such as https://app.example.org. Empty: any.",
+        models.CharField(max_length=200, validators=[validate_origin]), default=list, blank=True,
+        help_text="Origins of pages that may use this key, comma separated, such as https://app.example.org or "
+                  "https://*.example.org. Empty: any. Advice for browsers, not a wall: the key is public.",
     )  # fmt: skip
     rate_limit_per_minute = models.PositiveIntegerField(
-        null=True, blank=True, help_text="Events per minute before 429; empty: the installation's limit."
-    )
+        null=True, blank=True, validators=[MinValueValidator(1)],
+        help_text="Events per minute before 429; empty: the installation's limit.",
+    )  # fmt: skip
 
     objects = ProjectKeyQuerySet.as_manager()
 
@@ -163,6 +176,18 @@ class ProjectKey(models.Model):
 
     def __str__(self) -> str:
         return f"{self.project}: {self.label}"
+
+
+class KeyDay(models.Model):
+    """Requests with a key, by day of UTC: shows whether an old key is still in use before it is switched off."""
+
+    key = models.ForeignKey(ProjectKey, models.CASCADE, related_name="days", db_index=False)
+    day = models.DateField()
+    requests = models.BigIntegerField()
+
+    class Meta:
+        default_permissions = ()
+        constraints = (models.UniqueConstraint(fields=("key", "day"), name="projects_keyday_key_day"),)
 
 
 SCOPES = {

@@ -19,8 +19,8 @@ _READ_FOR_PREVIEW = 1024  # beyond what is shown, so that no half of a secret st
 # Item types that SDKs send. Others are counted together: their names are a stranger's to choose.
 _KNOWN_TYPES = frozenset((
     *envelope.ITEM_BYTES, "user_report_v2", "statsd", "metric_meta", "trace_metric", "log", "otel_log", "span",
-    "profile", "profile_chunk", "replay_event", "replay_recording", "replay_video", "security", "raw_security", "nel",
-    "form_data", "unreal_report", "store", "envelope", "records",
+    "profile", "profile_chunk", "replay", "replay_event", "replay_recording", "replay_video", "security",
+    "raw_security", "nel", "form_data", "unreal_report", "store", "envelope", "records",
 ))  # fmt: skip
 UNKNOWN_TYPE = "unknown"
 

@@ -5,7 +5,7 @@ from datetime import datetime
 
 from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
-from django.core.validators import MinValueValidator, RegexValidator
+from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
 from django.db import models
 from django.db.models import Q
 
@@ -40,6 +40,11 @@ class Project(models.Model):
         "Component", models.SET_NULL, null=True, blank=True, related_name="+",
         help_text="Takes what no routing rule places. Empty: API Services, or Frontend UI for browsers.",
     )  # fmt: skip
+    error_retention_days = models.PositiveIntegerField(
+        null=True, blank=True, validators=[MinValueValidator(1), MaxValueValidator(3650)],
+        help_text="Days that error events are kept. Empty: the installation's ERROR_RETENTION_DAYS. "
+        "Groups and their figures stay.",
+    )  # fmt: skip
     events_per_day = models.PositiveBigIntegerField(
         null=True, blank=True, help_text="Events taken in a day (UTC) before 429; empty: no end."
     )
@@ -54,6 +59,36 @@ class Project(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+
+class RetentionMark(models.Model):
+    """How far a project's own, shorter retention has been carried out in one table: no day is read twice."""
+
+    project = models.ForeignKey(Project, models.CASCADE, related_name="retention_marks", db_index=False)
+    table = models.CharField(max_length=63)
+    done_until = models.DateTimeField(help_text="Days before this one hold no rows of the project any more.")
+
+    class Meta:
+        default_permissions = ()
+        constraints = (
+            models.UniqueConstraint(fields=("project", "table"), name="projects_retentionmark_table"),
+        )
+
+
+class RetentionDay(models.Model):
+    """Rows that a project's own retention deleted on one day, until the audit log has their sum."""
+
+    day = models.DateField()
+    project = models.ForeignKey(Project, models.CASCADE, related_name="retention_days", db_index=False)
+    table = models.CharField(max_length=63)
+    n = models.BigIntegerField()
+    audited_at = models.DateTimeField(null=True)
+
+    class Meta:
+        default_permissions = ()
+        constraints = (
+            models.UniqueConstraint(fields=("day", "project", "table"), name="projects_retentionday_key"),
+        )
 
 
 class Component(models.Model):

@@ -27,9 +27,11 @@ from tests.core.processes import (
 )
 
 # --- The supervisor ---------------------------------------------------------------------------------------
+# The tests themselves may run under nohup, which children inherit and the supervisor respects.
 SUPERVISE = """
-import sys
+import signal, sys
 from reliability_portal.supervisor import Program, Supervisor
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 supervisor = Supervisor()
 supervisor.listen()
 children = [supervisor.add(Program(name, [sys.executable, "-c", code])) for name, code in {programs!r}]

@@ -10,7 +10,7 @@ import apps.projects.origins
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("projects", "0002_default_routes"),
+        ("projects", "0003_project_retention"),
     ]
 
     operations = [

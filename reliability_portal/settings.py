@@ -289,6 +289,8 @@ EVENT_MAX_BYTES = env_int("EVENT_MAX_BYTES", 1024 * 1024)
 INBOX_MAX_ROWS = env_int("INBOX_MAX_ROWS", 200_000)
 INGEST_RATE_PER_MINUTE = env_int("INGEST_RATE_PER_MINUTE", 1_200_000, low=1)
 INGEST_BURST_S = env_int("INGEST_BURST_S", 10, low=1, high=600)
+INGEST_EVENTS_PER_DAY = env_int("INGEST_EVENTS_PER_DAY", 0, high=10**15)
+INGEST_EVENTS_PER_MONTH = env_int("INGEST_EVENTS_PER_MONTH", 0, high=10**15)
 WEB_WORKERS = env_int("WEB_WORKERS", min(2, os.cpu_count() or 1), low=1, high=64)
 
 # --- How long things are kept (days) ----------------------------------------------------------------------------

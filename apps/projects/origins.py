@@ -21,7 +21,7 @@ SAID = (
 
 
 def normal_form(text: str) -> str | None:
-    """As a browser would write it: lower case, without a closing slash or the usual port; None for what is no origin."""
+    """As a browser would write it: lower case, no closing slash, no usual port; None for what is no origin."""
     match = _ORIGIN.fullmatch(text.strip().rstrip("/").lower())
     if match is None:
         return None

@@ -29,7 +29,6 @@ from django.utils import timezone
 from apps.core.refusal import Refused
 from apps.core.scrub import scrub_text
 from apps.core.ticks import TickReport
-from apps.errors import storing
 from apps.ingest import facts
 from apps.ingest.batch import Batch
 from apps.ingest.decoding import decode
@@ -73,7 +72,7 @@ _forgot_at: list[datetime] = []
 def _forget_seen(now: datetime) -> None:
     """Every few minutes: a process that drains asks twenty times a second."""
     if not _forgot_at or not timedelta() <= now - _forgot_at[0] < FORGET_EVERY:
-        storing.forget_seen(now=now)
+        facts.forget(now)
         _forgot_at[:] = [now]
 
 

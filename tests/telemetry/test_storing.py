@@ -1,18 +1,18 @@
 """Counters are exactly what was reported, whatever came in which order, how often, and how many drains wrote it."""
 
 import random
-from collections import Counter, defaultdict
+from collections import Counter
 from datetime import timedelta
 from uuid import uuid4
 
+import orjson
 import pytest
 from django.db import connection
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.django import TestCase as HypothesisCase
+from psycopg.types.json import Jsonb
 
-from apps.core import partitions
-from apps.core.ids import millis, uuid_floor
 from apps.projects.models import Component
 from apps.telemetry import count_requests, count_tracked, histogram
 from apps.telemetry.models import (
@@ -31,7 +31,6 @@ from apps.telemetry.models import (
 )
 from apps.telemetry.reported import ActiveUser
 from apps.telemetry.storing import store_batch
-from tests.at_once import at_once
 from tests.fuzz import MOST
 from tests.telemetry.make import NOW, make_counts, make_project, make_request, make_tracked, make_update, user
 
@@ -91,13 +90,11 @@ class TestMergeInSql(HypothesisCase):
     @settings(max_examples=min(MOST, 100), deadline=None)
     @given(merge_parts, merge_parts)
     def test_merging_in_the_database_is_adding(self, a, b):
-        from psycopg.types.json import Jsonb
-
         with connection.cursor() as cursor:
             cursor.execute(
                 "SELECT telemetry_merge(%s, %s)", [Jsonb(histogram.as_json(a)), Jsonb(histogram.as_json(b))]
             )
-            assert histogram.from_json(cursor.fetchone()[0]) == histogram.merged([a, b])
+            assert histogram.from_json(orjson.loads(cursor.fetchone()[0])) == histogram.merged([a, b])
 
 
 def test_a_retried_transaction_is_counted_once(project):
@@ -304,14 +301,7 @@ def test_users_of_sessions_remember_the_crash(project):
     store_batch(
         updates=[make_update(project.pk, user_hash=user("a")), make_update(project.pk, user_hash=user("b"))]
     )
-    assert dict(SessionUserDay.objects.values_list("user_key", "crashed")) == {
-        k: v
-        for k, v in zip(
-            SessionUserDay.objects.order_by("crashed").values_list("user_key", flat=True),
-            (False, True),
-            strict=True,
-        )
-    }
+    assert SessionUserDay.objects.count() == 2
     assert SessionUserDay.objects.filter(crashed=True).get().user_key.bytes == user("a")[:16]
 
 

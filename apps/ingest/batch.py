@@ -11,6 +11,7 @@ from apps.core.refusal import Refused
 from apps.core.scrub import REMOVED, is_secret_key, scrub_text
 from apps.core.text import storable
 from apps.errors.new_event import NewEvent
+from apps.health.check_ins import NewCheckIn
 from apps.ingest import envelope
 from apps.ingest.models import InboxEntry, SetAside
 
@@ -19,8 +20,8 @@ _READ_FOR_PREVIEW = 1024  # beyond what is shown, so that no half of a secret st
 # Item types that SDKs send. Others are counted together: their names are a stranger's to choose.
 _KNOWN_TYPES = frozenset((
     *envelope.ITEM_BYTES, "user_report_v2", "statsd", "metric_meta", "trace_metric", "log", "otel_log", "span",
-    "profile", "profile_chunk", "replay_event", "replay_recording", "replay_video", "security", "raw_security", "nel",
-    "form_data", "unreal_report", "store", "envelope", "records",
+    "profile", "profile_chunk", "replay", "replay_event", "replay_recording", "replay_video", "security",
+    "raw_security", "nel", "form_data", "unreal_report", "store", "envelope", "records",
 ))  # fmt: skip
 UNKNOWN_TYPE = "unknown"
 
@@ -30,6 +31,7 @@ class Batch:
     """What some entries came to, before any of it is written. `unpacked` is in bytes."""
 
     events: list[NewEvent] = field(default_factory=list)
+    check_ins: list[NewCheckIn] = field(default_factory=list)
     aside: list[SetAside] = field(default_factory=list)
     counts: Counter[tuple[Any, int, str, str]] = field(default_factory=Counter)
     failed: list[tuple[InboxEntry, Exception]] = field(default_factory=list)
@@ -60,6 +62,7 @@ class Batch:
     def add(self, other: "Batch") -> None:
         """Take over what one entry came to, once all of it is known."""
         self.events += other.events
+        self.check_ins += other.check_ins
         self.aside += other.aside
         self.counts += other.counts
 

@@ -1,0 +1,11 @@
+"""Ticks of the errors room."""
+
+from datetime import datetime
+
+from apps.core.ticks import TickReport
+from apps.errors import retention
+
+
+def retain(*, now: datetime, slot: int) -> TickReport:
+    """What is kept no longer goes, in small steps."""
+    return retention.retain(now)

@@ -16,7 +16,14 @@ from apps.projects.models import Project
 EVENTS = "errors_errorevent"
 # Table and the column that its index leads with, by how long they are kept.
 MINUTES = (("errors_errorminute", "minute"), ("errors_endpointminute", "minute"))
-HOURS = (("errors_grouphour", "hour"), ("errors_groupuser", "last_seen"))
+HOURS = (
+    ("errors_grouphour", "hour"),
+    ("errors_errorhour", "hour"),
+    ("errors_endpointhour", "hour"),
+    ("errors_groupday", "day"),
+    ("errors_hituserday", "day"),
+    ("errors_groupuser", "last_seen"),
+)
 
 
 def longest_kept_days() -> int:

@@ -17,6 +17,7 @@ from django.conf import settings
 
 from apps.core import context, jsontext, problems
 from apps.core.refusal import Refused
+from apps.core.slow_bodies import BodyTooSlow
 from apps.ingest import admission, auth, cors, envelope, inbox, keys
 from apps.ingest.limits import Throttled
 from apps.ingest.models import EntryKind
@@ -31,7 +32,7 @@ _PATH = re.compile(r"/api/([0-9]{1,18})/(envelope|store)/?")
 _NOT_FOR_HEADERS = re.compile(r"[^ -~]")
 _MOST_OF_A_HEADER = 300
 _REASONS = {200: "OK", 400: "Bad Request", 401: "Unauthorized", 403: "Forbidden", 405: "Method Not Allowed",
-            413: "Content Too Large", 415: "Unsupported Media Type", 429: "Too Many Requests",
+            408: "Request Timeout", 413: "Content Too Large", 415: "Unsupported Media Type", 429: "Too Many Requests",
             500: "Internal Server Error", 503: "Service Unavailable"}  # fmt: skip
 
 
@@ -39,6 +40,17 @@ class Forbidden(Refused):
     """403: the key is right, but not for this project."""
 
     status = 403
+
+
+class BodyLate(Refused):
+    """408: its sender took longer than a body may take."""
+
+    status = 408
+
+    def __init__(self) -> None:
+        super().__init__(
+            "too_slow", f"the body did not come within {settings.BODY_DEADLINE_S} seconds", "body"
+        )
 
 
 class BodyTooLong(Refused):
@@ -191,6 +203,8 @@ def _read(stream: Any, most: int) -> bytes:
         while most > 0 and (piece := stream.read(most)):
             pieces.append(piece)
             most -= len(piece)
+    except BodyTooSlow as error:
+        raise BodyLate from error
     except OSError as error:
         raise Refused("truncated", "the body could not be read to its end", "body") from error
     return b"".join(pieces)

@@ -1,9 +1,10 @@
 """From a batch to the rooms: each takes its facts in the transaction of the drain, in one service call."""
 
 from collections import Counter
-from datetime import date
+from datetime import date, datetime
 
 from apps.errors import storing
+from apps.health.services import forget_check_ins, store_check_ins
 from apps.ingest.batch import Batch
 
 
@@ -12,7 +13,23 @@ def store(batch: Batch) -> int:
     stored = storing.store_batch(events=batch.events)
     sent = Counter((event.received_at.date(), event.project_id) for event in batch.events)
     _count(batch, "event", sent, stored.by_day)
+    if batch.check_ins:
+        _store_check_ins(batch)
     return stored.stored
+
+
+def _store_check_ins(batch: Batch) -> None:
+    done = store_check_ins(check_ins=batch.check_ins)
+    sent = Counter((one.received_at.date(), one.project_id) for one in batch.check_ins)
+    _count(batch, "check_in", sent - done.over_limit, done.fresh)
+    for (day, project_id), n in done.over_limit.items():
+        batch.counts[day, project_id, "check_in", "over_limit"] += n
+
+
+def forget(now: datetime) -> None:
+    """What the rooms keep for a while only, dropped when its time is over."""
+    storing.forget_seen(now=now)
+    forget_check_ins(now=now)
 
 
 def _count(

@@ -13,13 +13,17 @@ from apps.core.models import PartitionedTable
 from apps.core.ticks import run
 from apps.errors import retention
 from apps.errors.models import (
+    EndpointHour,
     EndpointMinute,
     ErrorEvent,
     ErrorGroup,
+    ErrorHour,
     ErrorMinute,
+    GroupDay,
     GroupHour,
     GroupTag,
     GroupUser,
+    HitUserDay,
 )
 from apps.errors.storing import store_batch
 from apps.projects import retention as project_retention
@@ -196,7 +200,8 @@ def test_counters_go_when_their_width_is_kept_no_longer(settings):
     store(project, range(50, 60), first=100, kind="OldError", who="bob", tags={"browser": "Opera"})
     retention.retain(NOW)
     assert ErrorMinute.objects.count() == EndpointMinute.objects.count() == 10
-    assert GroupHour.objects.count() == 40
+    assert GroupHour.objects.count() == ErrorHour.objects.count() == EndpointHour.objects.count() == 40
+    assert GroupDay.objects.count() == HitUserDay.objects.count() == 40
     assert GroupUser.objects.count() == 1
     assert GroupTag.objects.get().value == "Firefox"
     assert ErrorGroup.objects.count() == 2

@@ -127,13 +127,13 @@ def test_an_event_without_a_time_of_use_is_placed_by_its_receipt_and_counted_onc
 
 # --- What is counted, and what is set aside ---
 def test_other_items_are_counted_by_type_and_unknown_ones_together():
-    items = [("transaction", b"{}"), ("session", b"{}"), ("session", b"{}"), ("check_in", b"nope"),
+    items = [("transaction", b"{}"), ("session", b"{}"), ("session", b"{}"), ("replay_event", b"nope"),
              ("mallorys", b"x"), ("\N{PILE OF POO}", b""), ("session", b"x" * 17 * 1024)]  # fmt: skip
     make_entry(make_project(), make_envelope(sent(), more=tuple(items)))
     run()
     assert counts() == {
-        ("event", "stored"): 1, ("transaction", "counted"): 1, ("session", "counted"): 2, ("check_in", "counted"): 1,
-        ("unknown", "counted"): 2, ("session", "too_large"): 1,
+        ("event", "stored"): 1, ("transaction", "counted"): 1, ("session", "counted"): 2,
+        ("replay_event", "counted"): 1, ("unknown", "counted"): 2, ("session", "too_large"): 1,
     }  # fmt: skip
     assert not SetAside.objects.exists()
 
@@ -242,7 +242,7 @@ def poisoned(monkeypatch):
                 raise RuntimeError(f"stumbled, password={SECRET}")
         return store(events=events)
 
-    monkeypatch.setattr(drain.storing, "store_batch", picky)
+    monkeypatch.setattr(storing, "store_batch", picky)
 
 
 def poison(sql: str) -> dict:

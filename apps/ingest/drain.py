@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from time import monotonic
 
-import orjson
 import structlog
 from django.db import (
     DataError,
@@ -29,10 +28,10 @@ from django.utils import timezone
 from apps.core.refusal import Refused
 from apps.core.scrub import scrub_text
 from apps.core.ticks import TickReport
-from apps.ingest import facts, moving, spool
+from apps.ingest import counts, facts, moving, spool
 from apps.ingest.batch import Batch
 from apps.ingest.decoding import decode
-from apps.ingest.models import EntryKind, InboxEntry, InboxWriter, SetAside
+from apps.ingest.models import EntryKind, InboxEntry, SetAside
 from apps.projects.queries import RoutingTable
 
 log = structlog.get_logger("portal.drain")
@@ -43,8 +42,6 @@ MOST_UNPACKED = 32 * 1024 * 1024
 # Then the tick renews its lease and says how it is going.
 WORKS_FOR_S = 1.0
 MOVES_FOR_S = 0.3
-FORGET_EVERY = timedelta(minutes=10)
-WRITERS_KEPT_FOR = timedelta(days=30)
 # What the database refuses it will refuse again; what we stumble over may be mended within hours, so that waits.
 ATTEMPTS_AT_DATA = 3
 ATTEMPTS_AT_BUGS = 24
@@ -60,8 +57,6 @@ def drain(*, now: datetime, slot: int) -> TickReport:
         done = _drain_some(routing)
         total.add(done)
         more = bool(done.taken)
-    if slot == 0:
-        _forget_seen(now)
     backlog, oldest = _left()
     return TickReport(
         said=f"{total.stored} events stored", backlog=backlog, oldest_at=oldest, rejected=total.aside,
@@ -75,16 +70,6 @@ def _empty_spool(until: float) -> None:
         connection.ensure_connection()
         with connection.wrap_database_errors:
             moving.move_all(connection.connection, lambda: monotonic() < until)
-
-
-_forgot_at: list[datetime] = []
-
-
-def _forget_seen(now: datetime) -> None:
-    """Every few minutes: a process that drains asks twenty times a second."""
-    if not _forgot_at or not timedelta() <= now - _forgot_at[0] < FORGET_EVERY:
-        facts.forget(now)
-        _forgot_at[:] = [now]
 
 
 @dataclass
@@ -215,18 +200,8 @@ def _settle(entries: list[InboxEntry], routing: RoutingTable) -> Drained:
 
 def _write(batch: Batch) -> None:
     SetAside.objects.bulk_create(batch.aside)
-    rows = [
-        {"day": day.isoformat(), "project_id": project, "item_type": kind, "outcome": outcome, "n": n}
-        for (day, project, kind, outcome), n in sorted(batch.counts.items())
-        if n
-    ]
     with connection.cursor() as cursor:
-        cursor.execute(
-            "INSERT INTO ingest_itemcount (day, project_id, item_type, outcome, n) SELECT * FROM "
-            "jsonb_to_recordset(%s::jsonb) AS t(day date, project_id bigint, item_type text, outcome text, n bigint) "
-            "ON CONFLICT (day, project_id, item_type, outcome) DO UPDATE SET n = ingest_itemcount.n + excluded.n",
-            [orjson.dumps(rows).decode()],
-        )
+        counts.add(cursor, batch.counts)
 
 
 def _left() -> tuple[int, datetime | None]:

@@ -22,8 +22,9 @@ from apps.ingest import moving, spool
 from apps.ingest.connect import bounded, connect, cut
 from apps.ingest.entries import Entry, copy_rows, now_us
 from apps.ingest.spool import Group, SpoolFull
+from apps.ingest.tally import tally
 
-__all__ = ["Entry", "InboxFull", "InboxUnavailable", "accept", "close", "encode_context"]
+__all__ = ["Entry", "InboxFull", "InboxUnavailable", "accept", "attend", "close", "encode_context"]
 
 log = structlog.get_logger("portal.inbox")
 MOST_AT_ONCE = 200
@@ -33,6 +34,7 @@ HUNG_S = 2.5
 PATIENCE_MS = 8000
 LOOK_EVERY_S = 2.0
 PROBE_EVERY_S = 0.5
+FLUSH_EVERY_S = 3.0
 BROKEN_RETRY_S = 5
 FULL_RETRY_S = 30
 _READ_ONLY = "25006"
@@ -86,17 +88,18 @@ class Committer:
         self._writer = UUID(int=0)
         self._number = 0
         self._flight: _Flight | None = None
+        self._chore_begun: float | None = None
         self._away = False
         self._spool = spool.Spool()
         self._depth = 0
         self._depth_bytes = 0
         self._disk_is_full = False
         self._looked_at = 0.0
+        self._flushed_at = 0.0
 
     def accept(self, *entries: Entry) -> None:
         """Return once all are durable; InboxUnavailable if they could not be made so, InboxFull if they may not."""
-        if self._thread is None or not self._thread.is_alive():
-            self._start()
+        self.attend()
         if self._is_full():
             raise InboxFull
         done: Future[None] = Future()
@@ -126,6 +129,11 @@ class Committer:
         self._depth = self._depth_bytes = 0
         self._disk_is_full = False
 
+    def attend(self) -> None:
+        """See to it that the thread runs, which also writes what the door counted."""
+        if self._thread is None or not self._thread.is_alive():
+            self._start()
+
     def _start(self) -> None:
         with self._lock:
             if self._thread is not None and self._thread.is_alive():
@@ -146,13 +154,13 @@ class Committer:
                 entries = [entry for handed_in, _ in waiting for entry in handed_in]
                 self._keep(_Flight(waiting, Group(now_us(), entries), time.monotonic()))
             if not self._away:
-                self._look()
+                self._chores(look=bool(waiting) or self._is_full())
 
     def _collect(self) -> list[_Waiting]:
-        """What waits, at least one entry; while the inbox is full nobody hands in any, so it looks again by itself."""
+        """What waits; after LOOK_EVERY_S nothing, for a full inbox is looked at again though nobody hands in any."""
         group: list[_Waiting] = []
         try:
-            group.append(self._waiting.get(timeout=LOOK_EVERY_S if self._is_full() else None))
+            group.append(self._waiting.get(timeout=LOOK_EVERY_S))
             while len(group) < MOST_AT_ONCE:
                 group.append(self._waiting.get_nowait())
         except Empty:
@@ -224,16 +232,19 @@ class Committer:
 
     # --- PostgreSQL away ------------------------------------------------------------------------------------------
     def _take_over(self) -> None:
-        """End a commit that hangs: its connection is cut, and whether it arrived is found out when it is moved."""
+        """End what hangs: its connection is cut, and whether a commit arrived is found out when it is moved."""
         with self._lock:
             flight, connection = self._flight, self._connection
-            if flight is None or time.monotonic() - flight.begun < HUNG_S:
+            begun = flight.begun if flight else self._chore_begun
+            if begun is None or time.monotonic() - begun < HUNG_S:
                 return
-            flight.taken_over, self._flight = True, None
+            if flight:
+                flight.taken_over, self._flight = True, None
             if connection is not None:
                 cut(connection)  # and closed by the thread that waits on it
-        self._go_away(psycopg.errors.ConnectionTimeout("the commit hangs"))
-        self._to_spool(flight)
+        self._go_away(psycopg.errors.ConnectionTimeout("the database hangs"))
+        if flight:
+            self._to_spool(flight)
 
     def _to_spool(self, flight: _Flight) -> None:
         if not flight.in_doubt:
@@ -274,7 +285,14 @@ class Committer:
         self._away = False
         self._spool.close()
 
-    # --- How deep -------------------------------------------------------------------------------------------------
+    # --- Beside the way: how deep the inbox is, what the door counted -----------------------------------------------
+    def _chores(self, *, look: bool) -> None:
+        self._chore_begun = time.monotonic()
+        if look:
+            self._look()
+        self._flush()
+        self._chore_begun = None
+
     def _look(self) -> None:
         """How deep the inbox is, every two seconds at most, and counted no further than matters."""
         if time.monotonic() - self._looked_at < LOOK_EVERY_S:
@@ -292,6 +310,17 @@ class Committer:
             self._drop_connection()
         else:
             self._depth, self._depth_bytes = map(int, row or (0, 0))
+
+    def _flush(self) -> None:
+        """Write what the door counted meanwhile."""
+        if tally.is_empty() or time.monotonic() - self._flushed_at < FLUSH_EVERY_S:
+            return
+        self._flushed_at = time.monotonic()
+        try:
+            tally.flush(self._connected())
+        except psycopg.Error as error:
+            log.warning("counts of the door wait", error=type(error).__name__)
+            self._drop_connection()
 
     def _connected(self) -> psycopg.Connection:
         if self._connection is None or self._connection.closed:
@@ -326,6 +355,11 @@ _committer = Committer()
 def accept(*entries: Entry) -> None:
     """Keep all of them or none; returns when they are durable. InboxUnavailable otherwise."""
     _committer.accept(*entries)
+
+
+def attend() -> None:
+    """See to it that what the door counted is written, also while nothing is accepted."""
+    _committer.attend()
 
 
 def close() -> None:

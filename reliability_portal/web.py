@@ -9,13 +9,14 @@ from typing import Any
 from granian import Granian
 from granian.constants import Interfaces
 from granian.log import LogLevels
+from granian.server import mp as granian_workers
 
+from apps.core import slow_bodies
 from apps.core.embedded import die_with_parent
-from apps.core.slow_bodies import MOST_SLOW
 from reliability_portal.fork import share_memory
 
-# For each worker. A few would do for pages, which mostly wait for the database; the rest are there for slow bodies.
-_THREADS = 2 * MOST_SLOW
+# For each worker. Begun when needed: slow bodies may hold most of them, and these are left for everybody else.
+_THREADS = slow_bodies.MOST_SLOW + 16
 _STOP_WITHIN_S = 2
 
 
@@ -27,6 +28,23 @@ def application() -> Callable[..., Any]:
     from reliability_portal.wsgi import application as wsgi
 
     return wsgi
+
+
+def _with_protocol(*arguments: Any) -> Callable[[Any, dict[str, Any]], Any]:
+    """The server's own call of a WSGI application, which then finds in its environ what answers the request.
+
+    WSGI has no word for an answer from another thread than the one that waits for the body (see slow_bodies).
+    """
+    call = _call_of(*arguments)
+
+    def with_protocol(protocol: Any, scope: dict[str, Any]) -> Any:
+        scope[slow_bodies.PROTOCOL] = protocol
+        return call(protocol, scope)
+
+    return with_protocol
+
+
+_call_of = granian_workers._wsgi_call_wrap
 
 
 def preload() -> None:
@@ -43,6 +61,7 @@ def main(host: str, port: int, workers: int) -> None:
     """Serve until SIGTERM."""
     die_with_parent(os.getppid())
     preload()
+    granian_workers._wsgi_call_wrap = _with_protocol  # type: ignore[assignment]
     Granian(
         "reliability_portal.wsgi:application",
         address=host,

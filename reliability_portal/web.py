@@ -1,5 +1,6 @@
 """The web process: granian with a few forked workers that share one loaded Django."""
 
+import logging
 import multiprocessing
 import os
 import sys
@@ -7,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from granian import Granian
-from granian.constants import Interfaces
+from granian.constants import HTTPModes, Interfaces
 from granian.log import LogLevels
 from granian.server import mp as granian_workers
 
@@ -62,18 +63,27 @@ def main(host: str, port: int, workers: int) -> None:
     die_with_parent(os.getppid())
     preload()
     granian_workers._wsgi_call_wrap = _with_protocol  # type: ignore[assignment]
-    Granian(
+    server = Granian(
         "reliability_portal.wsgi:application",
         address=host,
         port=port,
         interface=Interfaces.WSGI,
+        http=HTTPModes.http1,  # what proxies and SDKs speak: the other one would be a second set of limits to guard
+        websockets=False,
         workers=workers,
         blocking_threads=_THREADS,
         log_level=LogLevels.warning,
         respawn_failed_workers=True,
         respawn_interval=0.5,
         workers_kill_timeout=_STOP_WITHIN_S,
-    ).serve(target_loader=application, wrap_loader=False)
+    )
+    logging.getLogger("_granian").addFilter(_says_something)
+    server.serve(target_loader=application, wrap_loader=False)
+
+
+def _says_something(record: logging.LogRecord) -> bool:
+    """Not the advice against many threads: the server's own count of them is meant."""
+    return "Python threads" not in record.getMessage()
 
 
 if __name__ == "__main__":

@@ -80,7 +80,7 @@ def test_a_body_that_trickles_is_no_better(portal):
 
 def test_a_page_is_no_way_around_the_deadline(portal):
     form = b"Content-Type: application/x-www-form-urlencoded"
-    token = b"Cookie: csrftoken=" + b"t" * 32
+    token = b"Cookie: csrf-%d=%s" % (portal.port, b"t" * 32)
     with begin(portal.port, "/admin/login/", LENGTH, form, token, sent=b"username=mallory") as held:
         refused_as_slow(held)
 

@@ -50,7 +50,7 @@ class Taken:
     late: int = 0
 
 
-def _door(take: Any) -> Any:
+def json_door(take: Any) -> Any:
     """A view around one way of taking a body: key first, then the body within its limits, one form of refusal."""
 
     @csrf_exempt
@@ -90,12 +90,14 @@ def _with_cors(answer: HttpResponse, headers: dict[str, str] | None = None) -> H
     return answer
 
 
-def _body(request: HttpRequest, limit: int) -> bytes:
+def body_of(request: HttpRequest, limit: int) -> bytes:
+    """The unpacked body; Refused beyond the limit."""
     packed = door.read_body(request.META)
     return unpack(packed, request.headers.get("Content-Encoding", ""), max_bytes=limit)
 
 
-def _intake(request: HttpRequest, project_id: int, source: str, routing: RoutingTable) -> Intake:
+def intake_of(request: HttpRequest, project_id: int, source: str, routing: RoutingTable) -> Intake:
+    """What is known beside the body; a browser's own user agent is kept, a server's says nothing."""
     rules, default = routing.of(project_id)
     return Intake(
         project_id=project_id,
@@ -117,8 +119,8 @@ def _keep(project_id: int, events: list[NewEvent]) -> None:
 
 
 def _single(request: HttpRequest, project_id: int, source: str) -> HttpResponse:
-    record = jsontext.decode(_body(request, MAX_RECORD_BYTES))
-    event = from_record(record, _intake(request, project_id, source, RoutingTable()))
+    record = jsontext.decode(body_of(request, MAX_RECORD_BYTES))
+    event = from_record(record, intake_of(request, project_id, source, RoutingTable()))
     _keep(project_id, [event])
     return JsonResponse({"ok": True, "id": event.event_id}, status=201)
 
@@ -133,9 +135,9 @@ def _client(request: HttpRequest, project_id: int) -> HttpResponse:
 
 def _batch(request: HttpRequest, project_id: int) -> HttpResponse:
     """JSON array or NDJSON: good records are kept, bad ones are told by index; 400 only if nothing was usable."""
-    body = _body(request, settings.ENVELOPE_MAX_UNPACKED)
+    body = body_of(request, settings.ENVELOPE_MAX_UNPACKED)
     taken = Taken()
-    intake = _intake(request, project_id, SERVER, RoutingTable())
+    intake = intake_of(request, project_id, SERVER, RoutingTable())
     for index, raw in enumerate(_records(request, body)):
         _take(taken, index, raw, intake)
     if taken.events:
@@ -189,4 +191,4 @@ def _record(raw: Any) -> Any:
     return jsontext.decode(raw) if isinstance(raw, bytes) else raw
 
 
-server, client, batch = _door(_server), _door(_client), _door(_batch)
+server, client, batch = json_door(_server), json_door(_client), json_door(_batch)

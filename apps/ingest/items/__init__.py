@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from apps.ingest.batch import Batch
 from apps.ingest.envelope import Item
-from apps.ingest.items import check_in, client_report, counted, event
+from apps.ingest.items import check_in, client_report, counted, event, session, transaction
 from apps.ingest.models import InboxEntry
 from apps.projects.intake import Intake
 
@@ -17,6 +17,9 @@ Reader = Callable[[Item, InboxEntry, Intake, Batch], None]
 
 READERS: dict[str, Reader] = {
     "event": event.read,
+    "transaction": transaction.read,
+    "session": session.read,
+    "sessions": session.read_counts,
     "check_in": check_in.read,
     "client_report": client_report.read,
     # Containers: what they hold is counted, none of it is kept.

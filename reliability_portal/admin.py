@@ -52,6 +52,7 @@ MENU: dict[str, tuple[Entry, ...]] = {
     ),
     "Reliability": (
         Entry("Errors", "admin:errors_errorgroup_changelist", "bug", "errors.view_errorgroup"),
+        Entry("Heartbeats", "admin:health_heartbeat_changelist", "clock", "health.view_heartbeat"),
     ),
     "Learn": (
         Entry("Post-mortems", "admin:incidents_postmortem_changelist", "document", "incidents.view_postmortem",

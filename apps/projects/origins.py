@@ -21,7 +21,7 @@ SAID = (
 
 
 def normal_form(text: str) -> str | None:
-    """As a browser would write it: lower case, without a closing slash or the usual port; None for what is no origin."""
+    """As a browser would write it: lower case, no closing slash, no usual port; None for what is no origin."""
     match = _ORIGIN.fullmatch(text.strip().rstrip("/").lower())
     if match is None:
         return None
@@ -47,7 +47,9 @@ def allows(allowed: Collection[str], origin: str) -> bool:
     """
     if not allowed:
         return True
-    asked = origin.strip().lower()
+    asked = normal_form(origin)
+    if asked is None or "*" in asked:
+        return False
     if asked in allowed:
         return True
     scheme, _, host = asked.partition("://")

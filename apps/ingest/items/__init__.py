@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from apps.ingest.batch import Batch
 from apps.ingest.envelope import Item
-from apps.ingest.items import client_report, counted, event
+from apps.ingest.items import check_in, client_report, counted, event
 from apps.ingest.models import InboxEntry
 from apps.projects.intake import Intake
 
@@ -17,6 +17,7 @@ Reader = Callable[[Item, InboxEntry, Intake, Batch], None]
 
 READERS: dict[str, Reader] = {
     "event": event.read,
+    "check_in": check_in.read,
     "client_report": client_report.read,
     # Containers: what they hold is counted, none of it is kept.
     **dict.fromkeys(("log", "otel_log", "span", "trace_metric", "statsd"), counted.read),

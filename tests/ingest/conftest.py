@@ -2,11 +2,12 @@
 
 import pytest
 
-from apps.ingest import inbox, keys
+from apps.ingest import inbox, keys, limits
 
 
 @pytest.fixture(autouse=True)
 def _door_without_memory():
     yield
     keys.forget()
+    limits.forget()
     inbox.close()

@@ -41,7 +41,6 @@ MOST_PACKED = 8 * 1024 * 1024
 MOST_UNPACKED = 32 * 1024 * 1024
 # Then the tick renews its lease and says how it is going.
 WORKS_FOR_S = 1.0
-FORGET_EVERY = timedelta(minutes=10)
 # What the database refuses it will refuse again; what we stumble over may be mended within hours, so that waits.
 ATTEMPTS_AT_DATA = 3
 ATTEMPTS_AT_BUGS = 24
@@ -56,23 +55,11 @@ def drain(*, now: datetime, slot: int) -> TickReport:
         done = _drain_some(routing)
         total.add(done)
         more = bool(done.taken)
-    if slot == 0:
-        _forget_seen(now)
     backlog, oldest = _left()
     return TickReport(
         said=f"{total.stored} events stored", backlog=backlog, oldest_at=oldest, rejected=total.aside,
         pieces=total.taken, more=more,
     )  # fmt: skip
-
-
-_forgot_at: list[datetime] = []
-
-
-def _forget_seen(now: datetime) -> None:
-    """Every few minutes: a process that drains asks twenty times a second."""
-    if not _forgot_at or not timedelta() <= now - _forgot_at[0] < FORGET_EVERY:
-        facts.forget(now)
-        _forgot_at[:] = [now]
 
 
 @dataclass

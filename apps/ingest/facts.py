@@ -1,10 +1,10 @@
 """From a batch to the rooms: each takes its facts in the transaction of the drain, in one service call."""
 
 from collections import Counter
-from datetime import date, datetime
+from datetime import date
 
 from apps.errors import storing
-from apps.health.services import forget_check_ins, store_check_ins
+from apps.health.services import store_check_ins
 from apps.ingest.batch import Batch
 
 
@@ -24,12 +24,6 @@ def _store_check_ins(batch: Batch) -> None:
     _count(batch, "check_in", sent - done.over_limit, done.fresh)
     for (day, project_id), n in done.over_limit.items():
         batch.counts[day, project_id, "check_in", "over_limit"] += n
-
-
-def forget(now: datetime) -> None:
-    """What the rooms keep for a while only, dropped when its time is over."""
-    storing.forget_seen(now=now)
-    forget_check_ins(now=now)
 
 
 def _count(

@@ -19,7 +19,7 @@ class TelemetryConfig(AppConfig):
 
         for table, keep_days in (
             ("telemetry_trackedevent", settings.TRACKED_RETENTION_DAYS),
-            ("telemetry_seentransaction", SEEN_DAYS),
+            ("telemetry_seenreport", SEEN_DAYS),
             ("telemetry_sessionstate", SEEN_DAYS),
         ):
             partitions.register(partitions.Partitioned(table, "day", keep_days=keep_days))

@@ -218,11 +218,14 @@ class RequestDay(RequestCount):
         )
 
 
-class SeenTransaction(models.Model):
-    """Ids of transactions already counted, so that a retry of one is known. Partitioned by day, kept for four."""
+class SeenReport(models.Model):
+    """Ids of what was counted already, so that a retry of it is known. Partitioned by day, kept for four.
+
+    Transactions, which leave no row of their own, and tracked events whose time cannot be used.
+    """
 
     id = models.UUIDField(
-        primary_key=True, editable=False, help_text="Its time, then project and event id, hashed."
+        primary_key=True, editable=False, help_text="Its time, then project and id, hashed."
     )
 
     class Meta:

@@ -42,6 +42,15 @@ def run(slot: int = 1):
     return drain.drain(now=timezone.now(), slot=slot)
 
 
+def drained_by(slot: int) -> int:
+    """How many events one slot stored until there was nothing left."""
+    stored, more = 0, True
+    while more:
+        report = run(slot)
+        stored, more = stored + int(report.said.split()[0]), report.more
+    return stored
+
+
 def counts() -> dict:
     return {(c.item_type, c.outcome): c.n for c in ItemCount.objects.all()}
 
@@ -395,16 +404,8 @@ def test_drains_side_by_side_share_the_inbox_and_count_each_event_once(monkeypat
             )
         )
         make_entry(project, body)
-    reports = at_once(3, lambda slot: run(slot + 1))
+    stored = at_once(3, lambda slot: drained_by(slot + 1))
     assert not InboxEntry.objects.exists()
-    assert sum(int(r.said.split()[0]) for r in reports) == 100 == ErrorEvent.objects.count()
+    assert sum(stored) == 100 == ErrorEvent.objects.count()
     assert sum(ErrorGroup.objects.values_list("event_count", flat=True)) == 100
     assert counts() == {("event", "stored"): 100, ("event", "duplicate"): 50}
-
-
-def test_the_first_slot_forgets_ids_that_were_seen_long_ago():
-    SeenEvent.objects.create(id="0" * 32, stored_as="0" * 32, seen_at=timezone.now() - timedelta(hours=50))
-    run(slot=1)
-    assert SeenEvent.objects.exists()
-    run(slot=0)
-    assert not SeenEvent.objects.exists()

@@ -8,63 +8,18 @@ runs from the first byte of the first request until the last accepted event is c
 """
 
 import argparse
-import random
-import statistics
-from collections.abc import Callable, Sequence
-from pathlib import Path
-from typing import Any
+from collections.abc import Sequence
 
-from benchmarks.lab import client, conditions, corpus, gauges, journey, options
+from benchmarks.lab import client, conditions, gauges, options
 from benchmarks.lab.bugsink import PeerNotAvailable, running_bugsink
 from benchmarks.lab.empty import running_empty
 from benchmarks.lab.figures import Table, ratio, spread
-from benchmarks.lab.journey import Run, Task, Tracker
+from benchmarks.lab.journey import Run
+from benchmarks.lab.laboratory import COLUMNS, ENVELOPE, Laboratory, add
 from benchmarks.lab.portal import running_portal, scratch
 
-WARM_UP = 200
-HEADERS = {"Content-Type": "application/x-sentry-envelope", "Content-Encoding": "gzip"}
-COLUMNS = (
-    "", "connections", "events", "accepted /s", "end to end /s", "p50 ms", "p95 ms", "p99 ms", "CPU ms/event",
-    "web + work MB", "stores MB", "foreign cores",
-)  # fmt: skip
 # Bugsink 2.6.1 on another day, on two cores, 4,900 events, three runs: shown where it cannot be run here.
 REFERENCE = {16: ("189 (169–196)", "43.9 (40–45)", "82", "123", "160"), 64: ("234", None, None, None, None)}
-STORES = ("PostgreSQL", "Valkey")
-
-
-class Laboratory:
-    """What all runs share: the captured events, the load client and a folder for corpora."""
-
-    def __init__(self, folder: Path, chosen: argparse.Namespace, say: Callable[[str], None]) -> None:
-        self.folder, self.chosen, self.say = folder, chosen, say
-        self.program = client.compiled(folder)
-        self.models = corpus.captured(folder)
-        self.rnd = random.Random()
-
-    def corpus(self, count: int) -> Path:
-        """Events that nobody has seen, as late as possible: their times are now."""
-        path = self.folder / "corpus.bin"
-        client.write_corpus(path, list(corpus.envelopes(self.models, count, self.rnd)))
-        return path
-
-    def warm_up(self, tracker: Tracker, aim: client.Aim) -> None:
-        """The first events make groups, partitions and caches; they are not counted."""
-        before = tracker.queryable()
-        load = client.send(self.program, aim, self.corpus(WARM_UP), connections=4, count=WARM_UP)
-        journey.wait_for(tracker, before + load.accepted)
-
-    def runs(self, name: str, tracker: Tracker, aim: client.Aim, connections: int, events: int) -> list[Run]:
-        """As many as were asked for."""
-        found = []
-        for number in range(self.chosen.runs):
-            task = Task(self.program, aim, self.corpus(events), connections, events)
-            gauges.wait_until_quiet(self.chosen.quiet_wait)
-            found.append(journey.run(tracker, task))
-            rates = (
-                f"{found[-1].accepted_per_s:.0f}/s accepted, {found[-1].end_to_end_per_s:.0f}/s end to end"
-            )
-            self.say(f"{name}, {connections} connections, {events} events, run {number + 1}: {rates}")
-        return found
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -97,12 +52,12 @@ def measure_ours(lab: Laboratory, table: Table) -> dict[int, list[Run]]:
     """Runs of the fewest events by connections, to compare with the peer's."""
     compared: dict[int, list[Run]] = {}
     with running_portal() as portal:
-        aim = portal.aim(f"/api/{portal.project_id}/envelope/", **HEADERS)
-        lab.warm_up(portal, aim)
+        aim = portal.aim(f"/api/{portal.project_id}/envelope/", **ENVELOPE)
+        lab.warm_up(portal, aim, lab.single)
         for connections in lab.chosen.connections:
             for events in sorted(lab.chosen.events):
-                runs = lab.runs("portal", portal, aim, connections, events)
-                add(table, "portal", connections, events, runs)
+                runs = lab.runs("portal", portal, aim, lab.single, connections=connections, events=events)
+                add(table, "portal", connections, runs)
                 compared.setdefault(connections, runs)
     return compared
 
@@ -112,11 +67,12 @@ def measure_peer(lab: Laboratory, table: Table) -> dict[int, list[Run]]:
     found: dict[int, list[Run]] = {}
     try:
         with running_bugsink() as peer:
-            name, aim = f"Bugsink {peer.version}", peer.aim(**HEADERS)
-            lab.warm_up(peer, aim)
+            name, aim, events = f"Bugsink {peer.version}", peer.aim(**ENVELOPE), lab.chosen.peer_events
+            lab.warm_up(peer, aim, lab.single)
             for connections in lab.chosen.connections:
-                found[connections] = lab.runs(name, peer, aim, connections, lab.chosen.peer_events)
-                add(table, name, connections, lab.chosen.peer_events, found[connections])
+                runs = lab.runs(name, peer, aim, lab.single, connections=connections, events=events)
+                add(table, name, connections, runs)
+                found[connections] = runs
     except PeerNotAvailable as reason:
         lab.say(f"peer not available: {reason}")
         table.notes.append(
@@ -133,7 +89,7 @@ def measure_limit(lab: Laboratory, table: Table) -> None:
     events = max(lab.chosen.events)
     with running_empty() as (aim, parts):
         for connections in lab.chosen.connections:
-            path = lab.corpus(events)
+            path = lab.corpus(lab.single, events)
             loads, foreign = [], []
             for _ in range(lab.chosen.runs):
                 with gauges.measured(parts) as gauge:
@@ -145,36 +101,7 @@ def measure_limit(lab: Laboratory, table: Table) -> None:
             table.add(*row, spread(foreign))
 
 
-def add(table: Table, name: str, connections: int, events: int, runs: list[Run]) -> None:
-    """One row of medians with their spreads; what went missing or was refused is said."""
-    table.add(
-        name, connections, events,
-        *(spread([getattr(run, field) for run in runs]) for field in
-          ("accepted_per_s", "end_to_end_per_s", "p50_ms", "p95_ms", "p99_ms")),
-        cpu_cell(runs), spread([memory(run, stores=False) for run in runs]),
-        spread([memory(run, stores=True) for run in runs]) if "PostgreSQL" in runs[0].peak_mb else None,
-        spread([run.foreign_cores for run in runs]),
-    )  # fmt: skip
-    missing, refused = sum(run.missing for run in runs), sum(run.refused for run in runs)
-    if missing or refused:
-        table.notes.append(
-            f"{name}, {connections} connections: {missing} accepted events missing, {refused} refused."
-        )
-
-
-def cpu_cell(runs: list[Run]) -> str:
-    """Median of all, and of each part that matters."""
-    parts = {part: statistics.median(run.cpu_ms.get(part, 0.0) for run in runs) for part in runs[0].cpu_ms}
-    named = " · ".join(f"{part} {ms:.2f}" for part, ms in parts.items() if ms >= 0.005)
-    return f"{sum(parts.values()):.2f} ({named})"
-
-
-def memory(run: Run, *, stores: bool) -> float:
-    """Peak of the stores, or of everything else, in MB."""
-    return sum(mb for part, mb in run.peak_mb.items() if (part in STORES) == stores)
-
-
-def conclude(table: Table, ours: dict[int, Any], theirs: dict[int, Any], compiled: bool) -> None:
+def conclude(table: Table, ours: dict[int, list[Run]], theirs: dict[int, list[Run]], compiled: bool) -> None:
     """Ratios in this run, and the conditions."""
     for connections in theirs:
         against = ratio(*([run.end_to_end_per_s for run in runs[connections]] for runs in (ours, theirs)))

@@ -11,9 +11,11 @@ from granian.constants import Interfaces
 from granian.log import LogLevels
 
 from apps.core.embedded import die_with_parent
+from apps.core.slow_bodies import MOST_SLOW
 from reliability_portal.fork import share_memory
 
-_THREADS = 4  # for each worker; a page mostly waits for the database
+# For each worker. A few would do for pages, which mostly wait for the database; the rest are there for slow bodies.
+_THREADS = 2 * MOST_SLOW
 _STOP_WITHIN_S = 2
 
 

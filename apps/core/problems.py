@@ -16,13 +16,14 @@ from django.conf import settings
 from django.core.exceptions import PermissionDenied, RequestDataTooBig, SuspiciousOperation
 from django.core.exceptions import ValidationError as DjangoValidationError
 from django.db import DatabaseError, DataError, InterfaceError, OperationalError
-from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse, UnreadablePostError
 from django.template import loader
 from rest_framework import exceptions as api
 from rest_framework.fields import get_error_detail
 from rest_framework.response import Response
 
 from apps.core import context
+from apps.core.slow_bodies import BodyTooSlow
 from apps.core.text import storable
 
 log = structlog.get_logger("portal.problem")
@@ -51,6 +52,7 @@ FORBIDDEN = Kind(403, "permission_denied", "Not allowed", "You may not do this."
 NOT_FOUND = Kind(404, "not_found", "Not found", "There is nothing at this address.", "validation")
 METHOD = Kind(405, "method_not_allowed", "Method not allowed", "Method not allowed.", "validation")
 NOT_ACCEPTABLE = Kind(406, "not_acceptable", "Not acceptable", "Only JSON is written here.", "validation")
+SLOW = Kind(408, "too_slow", "Body too slow", "The body did not come in time.", "validation")
 TOO_LARGE = Kind(413, "too_large", "Body too large", "The body is larger than the limit.", "validation")
 CODING = Kind(
     415, "unsupported_media_type", "Not understood", "This content type is not read here.", "validation"
@@ -68,8 +70,8 @@ DATABASE = Kind(
 TIMEOUT = Kind(504, "timeout", "Request timed out", "Request timed out, please try again", "timeout")
 BY_STATUS = {
     k.status: k
-    for k in (VALIDATION, CONFLICT, AUTHENTICATION, FORBIDDEN, NOT_FOUND, METHOD, NOT_ACCEPTABLE, TOO_LARGE, CODING,
-              THROTTLED, UNKNOWN, NETWORK, DATABASE, TIMEOUT)
+    for k in (VALIDATION, CONFLICT, AUTHENTICATION, FORBIDDEN, NOT_FOUND, METHOD, NOT_ACCEPTABLE, SLOW, TOO_LARGE,
+              CODING, THROTTLED, UNKNOWN, NETWORK, DATABASE, TIMEOUT)
 }  # fmt: skip
 
 
@@ -121,6 +123,8 @@ def kind_of(error: BaseException) -> Kind:
         return NOT_FOUND
     if isinstance(error, DatabaseError | InterfaceError):
         return _kind_of_database(error)
+    if isinstance(error, UnreadablePostError):  # the sender went away, or was too slow
+        return SLOW if isinstance(error.__cause__, BodyTooSlow) else VALIDATION
     if isinstance(error, TimeoutError):
         return TIMEOUT
     return NETWORK if isinstance(error, ConnectionError) else UNKNOWN

@@ -219,3 +219,90 @@ class GroupTag(models.Model):
         constraints = (
             models.UniqueConstraint(fields=("group", "key", "value"), name="errors_grouptag_value"),
         )
+
+
+class ErrorHour(models.Model):
+    """Errors per hour, component and severity: pages about days and weeks."""
+
+    id = models.BigAutoField(primary_key=True)
+    project = models.ForeignKey(Project, models.CASCADE, db_index=False)
+    component = models.ForeignKey(Component, models.CASCADE, db_index=False)
+    hour = models.DateTimeField()
+    severity = models.CharField(max_length=8, choices=RecordSeverity)
+    n = models.BigIntegerField()
+    impacting = models.BigIntegerField(help_text="Of them with user impact.")
+
+    class Meta:
+        default_permissions = ()
+        constraints = (
+            models.UniqueConstraint(
+                fields=("hour", "component", "severity"), name="errors_hour_component_severity"
+            ),
+        )
+
+
+class EndpointHour(models.Model):
+    """Errors per hour, component and endpoint: the numerator beside telemetry's requests."""
+
+    id = models.BigAutoField(primary_key=True)
+    project = models.ForeignKey(Project, models.CASCADE, db_index=False)
+    component = models.ForeignKey(Component, models.CASCADE, db_index=False)
+    hour = models.DateTimeField()
+    endpoint = models.CharField(max_length=200)
+    n = models.BigIntegerField()
+
+    class Meta:
+        default_permissions = ()
+        constraints = (
+            models.UniqueConstraint(fields=("hour", "component", "endpoint"), name="errors_endpoint_hour"),
+        )
+
+
+class GroupDay(models.Model):
+    """Events per group and day (UTC), the running one included: the top errors of weeks."""
+
+    id = models.BigAutoField(primary_key=True)
+    group = models.ForeignKey(ErrorGroup, models.CASCADE, related_name="days", db_index=False)
+    day = models.DateField()
+    n = models.BigIntegerField()
+
+    class Meta:
+        default_permissions = ()
+        constraints = (models.UniqueConstraint(fields=("day", "group"), name="errors_groupday_group"),)
+        # A group that is deleted takes its days along.
+        indexes = (models.Index(fields=("group",), name="errors_groupday_of_group"),)
+
+
+class HitUserDay(models.Model):
+    """Whom errors hit on which day. Distinct users since an hour are the distinct users with `last_hour` not older:
+    exact for every range that ends now, by whole hours. A user is the first 128 bits of the keyed hash.
+    """
+
+    # A count over weeks looks at every sixteenth user where there are too many: half a byte of the key.
+    SAMPLE_END = "10000000-0000-0000-0000-000000000000"
+    SAMPLED_ONE_IN = 16
+
+    id = models.BigAutoField(primary_key=True)
+    day = models.DateField()
+    project = models.ForeignKey(Project, models.CASCADE, db_index=False, db_constraint=False)
+    component = models.ForeignKey(Component, models.CASCADE, db_index=False, db_constraint=False)
+    user_key = models.UUIDField()
+    last_hour = models.DateTimeField()
+
+    class Meta:
+        default_permissions = ()
+        constraints = (
+            models.UniqueConstraint(
+                fields=("day", "project", "component", "user_key"),
+                name="errors_hituserday_key",
+                include=("last_hour",),
+            ),
+        )
+        indexes = (
+            models.Index(
+                fields=("day", "project", "component", "user_key"),
+                include=("last_hour",),
+                condition=Q(user_key__lt="10000000-0000-0000-0000-000000000000"),
+                name="errors_hituserday_sample",
+            ),
+        )

@@ -4,6 +4,7 @@ from collections import Counter
 from datetime import date
 
 from apps.errors import storing
+from apps.health.services import store_check_ins
 from apps.ingest.batch import Batch
 
 
@@ -12,7 +13,17 @@ def store(batch: Batch) -> int:
     stored = storing.store_batch(events=batch.events)
     sent = Counter((event.received_at.date(), event.project_id) for event in batch.events)
     _count(batch, "event", sent, stored.by_day)
+    if batch.check_ins:
+        _store_check_ins(batch)
     return stored.stored
+
+
+def _store_check_ins(batch: Batch) -> None:
+    done = store_check_ins(check_ins=batch.check_ins)
+    sent = Counter((one.received_at.date(), one.project_id) for one in batch.check_ins)
+    _count(batch, "check_in", sent - done.over_limit, done.fresh)
+    for (day, project_id), n in done.over_limit.items():
+        batch.counts[day, project_id, "check_in", "over_limit"] += n
 
 
 def _count(

@@ -75,3 +75,5 @@ class ItemCount(models.Model):
                 fields=("day", "project_id", "item_type", "outcome"), name="ingest_itemcount_key"
             ),
         )
+        # Quotas: a project's month so far.
+        indexes = (models.Index(fields=("project_id", "day"), name="ingest_itemcount_project"),)

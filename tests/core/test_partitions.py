@@ -201,7 +201,11 @@ def test_only_owner_and_app_may_call_the_functions_that_act_as_owner():
         "LEFT JOIN pg_roles r ON r.oid = a.grantee WHERE prosecdef AND pronamespace = 'public'::regnamespace"
     )
     assert {role for _, role in rows} == {"portal_owner", "portal_app"}
-    assert {name for name, _ in rows} == {"core_ensure_partitions", "core_drop_expired_partitions"}
+    assert {name for name, _ in rows} == {
+        "core_ensure_partitions",
+        "core_drop_expired_partitions",
+        "core_keep_longer",
+    }
 
 
 @pytest.mark.django_db

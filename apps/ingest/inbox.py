@@ -370,7 +370,8 @@ def attend() -> None:
 
 
 def close() -> None:
-    """Let go of this process's connection."""
+    """Let go of this process's connection, and of what the door counted."""
+    tally.forget()
     _committer.close()
 
 

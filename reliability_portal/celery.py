@@ -37,6 +37,8 @@ TICKS = (
     Tick("errors.retain", 600, "apps.errors.tasks.retain", SLOW, lease_s=300),
     # runs of reporting jobs past their time
     Tick("health.retain", 3600, "apps.health.tasks.retain", SLOW, lease_s=300),
+    # writers of the inbox that are no more
+    Tick("ingest.retain", 3600, "apps.ingest.tasks.retain", SLOW),
     # partitions ahead of now, retention
     Tick("core.partitions", 3600, "apps.core.tasks.partitions", SLOW),
 )

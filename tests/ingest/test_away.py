@@ -1,15 +1,20 @@
 """PostgreSQL away: senders do not notice, nothing is lost, and nothing is there twice."""
 
 import time
+from collections import Counter
 
 import pytest
+from django.utils import timezone
 
-from apps.ingest import inbox, moving, spool
+from apps.errors.models import ErrorEvent
+from apps.ingest import drain, inbox, keys, moving, routes, spool
 from apps.ingest.connect import connect
 from apps.ingest.inbox import Committer, Entry, InboxUnavailable
 from apps.ingest.models import InboxEntry, InboxWriter
+from apps.projects.models import RoutingRule
 from tests.at_once import at_once
 from tests.ingest.proxy import CUT_AFTER, CUT_BEFORE, HANG, OPEN, REFUSE, Proxy
+from tests.ingest.wsgi import KEY, make_envelope, make_project, post
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -229,3 +234,38 @@ def test_a_new_process_moves_what_a_dead_one_left(committer, proxy):
     until(lambda: not spool.segments())
     assert numbers() == [1, 2]
     heir.close()
+
+
+# --- The doors ----------------------------------------------------------------------------------------------------
+DOORS = {
+    "envelope": ("/api/{}/envelope/", lambda: make_envelope({"message": "x"}), 200),
+    "store": ("/api/{}/store/", lambda: b'{"message":"x"}', 200),
+    "server": ("/api/errors/", lambda: b'{"message":"x","route":"/basket/add"}', 201),
+    "client": ("/api/errors/client", lambda: b'{"message":"x","route":"/basket/add"}', 201),
+    "batch": ("/api/errors/batch", lambda: b'[{"message":"x","route":"/basket/add"}]', 202),
+    "track": ("/api/analytics/track", lambda: b'{"event":"feature_used","data":{"feature":"x"}}', 200),
+}
+
+
+@pytest.mark.parametrize("mode", [REFUSE, HANG])
+def test_every_door_takes_reports_while_it_is_away_and_they_are_placed_as_before(proxy, mode, monkeypatch):
+    monkeypatch.setattr(inbox, "HUNG_S", 0.1)
+    monkeypatch.setattr(keys, "FRESH_S", 0.0)
+    monkeypatch.setattr(routes, "FRESH_S", 0.0)
+    monkeypatch.setattr(keys, "PATIENCE_MS", 100)
+    project = make_project()
+    RoutingRule.objects.create(project=project, pattern="/basket", component="Payments", order=1)
+    assert knock("server", project) == 201
+    proxy.mode = mode
+    assert {name: knock(name, project) for name in DOORS} == {
+        name: status for name, (_, _, status) in DOORS.items()
+    }
+    come_back(proxy)
+    drain.drain(now=timezone.now(), slot=0)
+    placed = Counter(ErrorEvent.objects.values_list("component__name", flat=True))
+    assert placed == {"Payments": 4, "API Services": 2}
+
+
+def knock(name: str, project) -> int:
+    path, body, _ = DOORS[name]
+    return post(path.format(project.pk), body(), HTTP_AUTHORIZATION=f"Bearer {KEY}").status

@@ -1,10 +1,12 @@
 """From the spool into the inbox: once, whoever moves it and however often it is tried."""
 
 import uuid
+from datetime import timedelta
 
 import psycopg
 import pytest
 from django.db import connection
+from django.utils import timezone
 
 from apps.ingest import drain, entries, moving, spool
 from apps.ingest.connect import connect
@@ -175,11 +177,17 @@ def test_a_damaged_record_is_set_aside_and_the_rest_is_moved(link):
     assert spool.segments() == []
 
 
+def test_writers_that_wrote_nothing_for_weeks_are_forgotten():
+    now = timezone.now()
+    old = InboxWriter.objects.create(id=uuid.uuid4(), seen_at=now - timedelta(days=31))
+    InboxWriter.objects.create(id=uuid.uuid4(), seen_at=now - timedelta(days=29))
+    assert drain.forget_writers(now) == 1
+    assert not InboxWriter.objects.filter(pk=old.pk).exists()
+
+
 def test_the_drain_moves_what_a_dead_process_left_and_says_what_waits(monkeypatch):
     monkeypatch.setattr(drain, "MOVES_FOR_S", -1)
     fill(1, 2, 3)
-    from django.utils import timezone
-
     assert drain.drain(now=timezone.now(), slot=0).backlog == 3
     monkeypatch.setattr(drain, "MOVES_FOR_S", 10)
     drain.drain(now=timezone.now(), slot=0)

@@ -18,19 +18,25 @@ if not apps.ready:  # a worker and beat come in through this module
 from django.utils import timezone
 
 from apps.core import pulse, ticks
-from apps.core.ticks import Tick, table
+from apps.core.ticks import OWN, Tick, table
 
 FAST, SLOW = "fast", "slow"
 TICKS = (
     # inbox → decode, scrub → error groups and events
-    # (works for 20 s at most; after a killed worker its slot waits for the end of the lease)
-    Tick("ingest.drain", 1, "apps.ingest.tasks.drain", FAST, slots=settings.INGEST_DRAIN_SLOTS, lease_s=30),
+    # (a process for each slot; its lease is renewed every second, so a killed one's slot is soon free again)
+    Tick("ingest.drain", 1, "apps.ingest.tasks.drain", OWN, slots=settings.INGEST_DRAIN_SLOTS, lease_s=5),
     # rules ask their questions → Alert → Incident → Escalation (due now)
     Tick("alerts.watch", 10, "apps.alerts.tasks.watch", FAST),
     # due escalations → Page rows
     Tick("alerts.escalate", 5, "apps.alerts.tasks.escalate", FAST),
     # claim Page → channel → Attempt, TimelineEntry
     Tick("alerts.deliver", 2, "apps.alerts.tasks.deliver", FAST),
+    # what users said before their event came
+    Tick("errors.link", 30, "apps.errors.tasks.link", SLOW),
+    # events that their project no longer keeps, counters past their time
+    Tick("errors.retain", 600, "apps.errors.tasks.retain", SLOW, lease_s=300),
+    # runs of reporting jobs past their time
+    Tick("health.retain", 3600, "apps.health.tasks.retain", SLOW, lease_s=300),
     # partitions ahead of now, retention
     Tick("core.partitions", 3600, "apps.core.tasks.partitions", SLOW),
 )
@@ -49,6 +55,7 @@ app.conf.beat_schedule = {
     }
     for tick in TICKS
     for slot in range(tick.slots)
+    if tick.queue != OWN
 }
 
 

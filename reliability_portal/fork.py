@@ -7,6 +7,7 @@ import signal
 import sys
 import traceback
 from collections.abc import Callable
+from pathlib import Path
 from typing import IO
 
 from apps.core.embedded.process import die_with_parent
@@ -17,8 +18,11 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD)
 class Fork:
     """A forked child with the few verbs of subprocess.Popen that a supervisor needs."""
 
-    def __init__(self, run: Callable[[], object]) -> None:
-        """Fork and call `run` in the child, whose output goes to our pipe; its return ends it with 0."""
+    def __init__(self, run: Callable[[], object], name: str = "") -> None:
+        """Fork and call `run` in the child, whose output goes to our pipe; its return ends it with 0.
+
+        `name` is what `ps` and `top` show for the child where the system lets it be set (Linux: 15 characters).
+        """
         read_end, write_end = os.pipe()
         parent = os.getpid()
         sys.stdout.flush()
@@ -26,7 +30,7 @@ class Fork:
         self.returncode: int | None = None
         self.pid = os.fork()
         if self.pid == 0:
-            _be_child(run, write_end, parent)
+            _be_child(run, name, write_end, parent)
         os.close(write_end)
         self.stdout: IO[bytes] | None = os.fdopen(read_end, "rb", buffering=0)
 
@@ -50,10 +54,12 @@ def share_memory() -> None:
     gc.freeze()
 
 
-def _be_child(run: Callable[[], object], write_end: int, parent: int) -> None:
+def _be_child(run: Callable[[], object], name: str, write_end: int, parent: int) -> None:
     code = 1
     try:
         os.setsid()
+        if name:
+            _be_called(name)
         die_with_parent(parent)
         signal.set_wakeup_fd(-1)
         for sig in _SIGNALS:
@@ -71,3 +77,8 @@ def _be_child(run: Callable[[], object], write_end: int, parent: int) -> None:
             sys.stdout.flush()
             sys.stderr.flush()
         os._exit(code)
+
+
+def _be_called(name: str) -> None:
+    with contextlib.suppress(OSError):
+        Path("/proc/self/comm").write_text(name)

@@ -1,6 +1,6 @@
 """The six groups and what they may do. Deny first: who is in no group sees nothing."""
 
-ROOMS = ("projects", "errors", "incidents", "alerts", "core", "ingest")
+ROOMS = ("projects", "errors", "telemetry", "health", "incidents", "alerts", "core", "ingest")
 SEE = tuple(f"{room}.view_*" for room in ROOMS)
 WORK = (
     *SEE,

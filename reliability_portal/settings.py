@@ -111,7 +111,7 @@ if HTTPS and TRUSTED_PROXY_COUNT:
 
 # --- The house --------------------------------------------------------------------------------------------------
 ROOMS = [
-    "apps.core", "apps.audit", "apps.projects", "apps.errors", "apps.incidents",
+    "apps.core", "apps.audit", "apps.projects", "apps.errors", "apps.telemetry", "apps.health", "apps.incidents",
     "apps.alerts", "apps.ingest", "apps.reports",
 ]  # fmt: skip
 INSTALLED_APPS = [
@@ -287,7 +287,23 @@ ENVELOPE_MAX_PACKED = env_int("ENVELOPE_MAX_PACKED", 2 * 1024 * 1024)
 ENVELOPE_MAX_UNPACKED = env_int("ENVELOPE_MAX_UNPACKED", 10 * 1024 * 1024)
 EVENT_MAX_BYTES = env_int("EVENT_MAX_BYTES", 1024 * 1024)
 INBOX_MAX_ROWS = env_int("INBOX_MAX_ROWS", 200_000)
+INBOX_MAX_BYTES = env_int("INBOX_MAX_BYTES", 2 * 1024**3, high=2**50)
+# While the database is away entries wait in files; a disk that has less left than the floor takes none.
+SPOOL_MAX_BYTES = env_int("SPOOL_MAX_BYTES", 1024**3, high=2**50)
+DISK_FLOOR_BYTES = env_int("DISK_FLOOR_BYTES", 256 * 1024**2, high=2**50)
+INGEST_RATE_PER_MINUTE = env_int("INGEST_RATE_PER_MINUTE", 1_200_000, low=1)
+INGEST_BURST_S = env_int("INGEST_BURST_S", 10, low=1, high=600)
+INGEST_EVENTS_PER_DAY = env_int("INGEST_EVENTS_PER_DAY", 0, high=10**15)
+INGEST_EVENTS_PER_MONTH = env_int("INGEST_EVENTS_PER_MONTH", 0, high=10**15)
+WEB_WORKERS = env_int("WEB_WORKERS", min(2, os.cpu_count() or 1), low=1, high=64)
+
+# --- How long things are kept (days) ----------------------------------------------------------------------------
 ERROR_RETENTION_DAYS = env_int("ERROR_RETENTION_DAYS", 100, low=1, high=3650)
+TRACKED_RETENTION_DAYS = env_int("TRACKED_RETENTION_DAYS", 35, low=1, high=3650)
+REQUEST_RETENTION_DAYS = env_int("REQUEST_RETENTION_DAYS", 14, low=1, high=400)
+TELEMETRY_RETENTION_DAYS = env_int("TELEMETRY_RETENTION_DAYS", 400, low=31, high=3650)
+ROLLUP_MINUTE_RETENTION_DAYS = env_int("ROLLUP_MINUTE_RETENTION_DAYS", 100, low=4, high=3650)
+ROLLUP_HOUR_RETENTION_DAYS = env_int("ROLLUP_HOUR_RETENTION_DAYS", 730, low=31, high=3650)
 
 # --- Files, language, time --------------------------------------------------------------------------------------
 STATIC_URL = "static/"

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from reliability_portal.celery import TICKS
+from reliability_portal.celery import OWN, TICKS
 
 PROJECT = Path(__file__).resolve().parent.parent
 DEPLOY = PROJECT / "deploy"
@@ -124,7 +124,12 @@ def test_a_worker_has_a_thread_for_each_slot_of_each_tick_of_its_queue(queue):
 
 def test_every_queue_has_a_worker():
     taken = {s["command"][s["command"].index("-Q") + 1] for s in PORTAL.values() if "-Q" in s["command"]}
-    assert taken == {tick.queue for tick in TICKS}
+    assert taken == {tick.queue for tick in TICKS} - {OWN}
+
+
+def test_every_tick_with_a_process_of_its_own_has_a_service_for_its_first_slot():
+    attended = {s["command"][3] for s in PORTAL.values() if "attend" in s["command"]}
+    assert attended == {tick.name for tick in TICKS if tick.queue == OWN}
 
 
 def test_the_image_is_pinned_without_root_and_copies_what_is_there():

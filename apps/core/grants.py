@@ -11,7 +11,7 @@ from psycopg import sql
 
 append_only_tables: set[str] = set()
 # What the app role may do as the owner, and nothing else: apps.core.partitions.
-_DOORS = ("core_ensure_partitions", "core_drop_expired_partitions")
+_DOORS = ("core_ensure_partitions", "core_drop_expired_partitions", "core_keep_longer")
 read_only_tables: set[str] = {"core_partitionedtable", "django_migrations"}
 
 

@@ -5,7 +5,7 @@ The app role cannot make or drop tables: functions of the owner do it, for liste
 what is younger than the table's `keep_days`.
 """
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -18,12 +18,22 @@ from apps.core.ticks import TickReport
 
 @dataclass(frozen=True)
 class Partitioned:
-    """What a room registers: its table, the span of one partition, how long rows are kept (None: for ever)."""
+    """What a room registers: its table, the span of one partition, how long rows are kept (None: for ever).
+
+    `longest` asks, where single projects may keep rows longer than `keep_days`, for the days of the longest.
+    """
 
     table: str
     span: str
     keep_days: int | None = None
     ahead: int = 7
+    longest: Callable[[], int] | None = None
+
+    def days(self) -> int | None:
+        """How long a partition must stay, as of now."""
+        if self.keep_days is None or self.longest is None:
+            return self.keep_days
+        return max(self.keep_days, self.longest())
 
 
 registry: dict[str, Partitioned] = {}
@@ -37,7 +47,7 @@ def register(entry: Partitioned) -> None:
 def write_allow_list(existing: Collection[str]) -> None:
     """Bring the database's list in line with the registry, for tables that exist already. Owner only."""
     rows = [
-        PartitionedTable(name=e.table, span=e.span, ahead=e.ahead, keep_days=e.keep_days)
+        PartitionedTable(name=e.table, span=e.span, ahead=e.ahead, keep_days=e.days())
         for e in registry.values()
         if e.table in existing
     ]
@@ -54,6 +64,13 @@ def ensure(table: str, start: datetime, end: datetime) -> int:
         return int(cursor.fetchone()[0])
 
 
+def keep_longer(table: str, days: int) -> bool:
+    """Let the partitions of a table live longer; whether that changed anything. Only `migrate` shortens."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT core_keep_longer(%s, %s)", [table, days])
+        return bool(cursor.fetchone()[0])
+
+
 def drop_expired(table: str, now: datetime) -> int:
     """Drop the partitions that retention has passed; returns how many."""
     with connection.cursor() as cursor:
@@ -62,8 +79,14 @@ def drop_expired(table: str, now: datetime) -> int:
 
 
 def keep_up(now: datetime) -> TickReport:
-    """The tick's work: partitions ahead of time, and retention, for every listed table."""
+    """The tick's work: partitions ahead of time, and retention, for every listed table.
+
+    What a project shall now keep for longer is heard of before anything is dropped.
+    """
     made = dropped = 0
+    for entry in registry.values():
+        if entry.longest and (days := entry.days()):
+            keep_longer(entry.table, days)
     for row in PartitionedTable.objects.all():
         span = timedelta(days=1 if row.span == PartitionedTable.DAY else 31)
         made += ensure(row.name, now - timedelta(days=4), now + span * row.ahead)
@@ -158,6 +181,18 @@ CREATE FUNCTION core_refuse() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN RAISE EXCEPTION '% is append-only', TG_TABLE_NAME USING ERRCODE = 'insufficient_privilege'; END $$;
 
 REVOKE EXECUTE ON FUNCTION core_ensure_partitions, core_drop_expired_partitions FROM PUBLIC;
+"""
+# The app role may ask for more than the list says, never for less: whoever takes over the web process must not be able
+# to have history dropped. Ten years are the end, as in the settings.
+KEEP_LONGER = """
+CREATE FUNCTION core_keep_longer(p_table text, p_days integer) RETURNS boolean
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+BEGIN
+  UPDATE core_partitionedtable SET keep_days = p_days
+    WHERE name = p_table AND keep_days < p_days AND p_days <= 3650;
+  RETURN FOUND;
+END $$;
+REVOKE EXECUTE ON FUNCTION core_keep_longer FROM PUBLIC;
 """
 DROP_FUNCTIONS = """
 DROP FUNCTION core_ensure_partitions; DROP FUNCTION core_drop_expired_partitions; DROP FUNCTION core_partition_by_id;

@@ -117,3 +117,15 @@ def figure_words(value: object) -> str:
     if found.is_integer() or abs(found) >= 100:
         return f"{round(found):,}" if abs(found) < 1e15 else f"{found:.3g}"
     return f"{found:.1f}" if abs(found) >= 0.1 else f"{found:.2g}"
+
+
+def size_words(value: object) -> str:
+    """Bytes in decimal units: "512 B", "9.5 kB", "1.2 GB". No number gives a dash."""
+    found = number(value)
+    if found is None:
+        return NOTHING
+    for unit in ("B", "kB", "MB", "GB"):
+        if abs(found) < 999.5:
+            return f"{found:.0f} {unit}" if unit == "B" or abs(found) >= 99.5 else f"{found:.1f} {unit}"
+        found /= 1000
+    return f"{found:,.1f} TB"

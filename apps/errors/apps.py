@@ -12,9 +12,13 @@ class ErrorsConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        """Events are cut by day; retention drops whole days."""
+        """Events are cut by day; retention drops whole days, once no project keeps them."""
         from apps.core import partitions
+        from apps.errors import retention
 
+        days = settings.ERROR_RETENTION_DAYS
         partitions.register(
-            partitions.Partitioned("errors_errorevent", "day", keep_days=settings.ERROR_RETENTION_DAYS)
+            partitions.Partitioned(
+                retention.EVENTS, "day", keep_days=days, longest=retention.longest_kept_days
+            )
         )

@@ -8,6 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from apps.errors.models import ErrorEvent, ErrorGroup, ErrorMinute, GroupHour, GroupTag
+from apps.errors.retention import days_kept
 
 HOUR = timedelta(hours=1)
 SPARK_HOURS = 24
@@ -52,6 +53,7 @@ class GroupPage:
     tags: list[tuple[str, list[tuple[str, int, float]]]]
     last_day: list[int]
     last_month: list[int]
+    dropped_after_days: int | None = None
     days: list[datetime] = field(default_factory=list)
 
 
@@ -90,8 +92,15 @@ def group_page(*, group: ErrorGroup, event_id: UUID | None, now: datetime) -> Gr
         contexts=[(name, _pairs(value)) for name, value in sorted((payload.get("contexts") or {}).items())],
         tags=_tags(group),
         last_day=sparks([group.pk], now)[group.pk],
+        dropped_after_days=None if event else _dropped_after(group, now),
         **_month(group, now),
     )
+
+
+def _dropped_after(group: ErrorGroup, now: datetime) -> int | None:
+    """Days after which the events of a group went; None if its last one should still be there."""
+    days = days_kept(group.project)
+    return days if group.last_seen < now - timedelta(days=days) else None
 
 
 def _month(group: ErrorGroup, now: datetime) -> dict[str, Any]:

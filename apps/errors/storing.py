@@ -17,7 +17,7 @@ from django.db.models import F
 from apps.audit import services as audit
 from apps.core.bulk import rows_of
 from apps.core.ids import event_key, millis
-from apps.errors import counting
+from apps.errors import counting, long_counting
 from apps.errors.counting import Placed
 from apps.errors.models import ErrorGroup, SeenEvent
 from apps.errors.new_event import NewEvent
@@ -47,6 +47,7 @@ def store_batch(*, events: Sequence[NewEvent], backfilled: bool = False) -> Stor
     done = Stored(stored=len(fresh), duplicates=len(events) - len(fresh))
     done.by_day.update((p.event.received_at.date(), p.event.project_id) for p in fresh)
     counting.count_minutes_and_hours(fresh)
+    long_counting.count_long(fresh)
     counting.count_tags(fresh)
     done.regressed = _touch_groups(fresh, counting.count_users(fresh))
     return done

@@ -5,9 +5,11 @@ from datetime import datetime
 
 from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
-from django.core.validators import RegexValidator
+from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
 from django.db import models
 from django.db.models import Q
+
+from apps.projects.origins import validate_origin
 
 _slug = RegexValidator(
     r"^[a-z0-9]+(-[a-z0-9]+)*$", "Lower-case letters and digits, joined by single hyphens."
@@ -38,6 +40,17 @@ class Project(models.Model):
         "Component", models.SET_NULL, null=True, blank=True, related_name="+",
         help_text="Takes what no routing rule places. Empty: API Services, or Frontend UI for browsers.",
     )  # fmt: skip
+    error_retention_days = models.PositiveIntegerField(
+        null=True, blank=True, validators=[MinValueValidator(1), MaxValueValidator(3650)],
+        help_text="Days that error events are kept. Empty: the installation's ERROR_RETENTION_DAYS. "
+        "Groups and their figures stay.",
+    )  # fmt: skip
+    events_per_day = models.PositiveBigIntegerField(
+        null=True, blank=True, help_text="Events taken in a day (UTC) before 429; empty: no end."
+    )
+    events_per_month = models.PositiveBigIntegerField(
+        null=True, blank=True, help_text="Events taken in a calendar month (UTC) before 429; empty: no end."
+    )
     created_at = models.DateTimeField(auto_now_add=True)
     backfilled = models.BooleanField(default=False, editable=False, help_text="Part of the demo story.")
 
@@ -46,6 +59,36 @@ class Project(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+
+class RetentionMark(models.Model):
+    """How far a project's own, shorter retention has been carried out in one table: no day is read twice."""
+
+    project = models.ForeignKey(Project, models.CASCADE, related_name="retention_marks", db_index=False)
+    table = models.CharField(max_length=63)
+    done_until = models.DateTimeField(help_text="Days before this one hold no rows of the project any more.")
+
+    class Meta:
+        default_permissions = ()
+        constraints = (
+            models.UniqueConstraint(fields=("project", "table"), name="projects_retentionmark_table"),
+        )
+
+
+class RetentionDay(models.Model):
+    """Rows that a project's own retention deleted on one day, until the audit log has their sum."""
+
+    day = models.DateField()
+    project = models.ForeignKey(Project, models.CASCADE, related_name="retention_days", db_index=False)
+    table = models.CharField(max_length=63)
+    n = models.BigIntegerField()
+    audited_at = models.DateTimeField(null=True)
+
+    class Meta:
+        default_permissions = ()
+        constraints = (
+            models.UniqueConstraint(fields=("day", "project", "table"), name="projects_retentionday_key"),
+        )
 
 
 class Component(models.Model):
@@ -113,13 +156,18 @@ class ProjectKey(models.Model):
     active = models.BooleanField(default=True)
     created_at = models.DateTimeField(auto_now_add=True)
     expires_at = models.DateTimeField(null=True, blank=True)
+    replaced_by = models.ForeignKey(
+        "self", models.SET_NULL, null=True, blank=True, editable=False, related_name="replaces"
+    )
     allowed_origins = ArrayField(
-        models.CharField(max_length=200), default=list, blank=True,
-        help_text="Origins of pages that may use this key, such as https://app.example.org. Empty: any.",
+        models.CharField(max_length=200, validators=[validate_origin]), default=list, blank=True,
+        help_text="Origins of pages that may use this key, comma separated, such as https://app.example.org or "
+                  "https://*.example.org. Empty: any. Advice for browsers, not a wall: the key is public.",
     )  # fmt: skip
     rate_limit_per_minute = models.PositiveIntegerField(
-        null=True, blank=True, help_text="Events per minute before 429; empty: the installation's limit."
-    )
+        null=True, blank=True, validators=[MinValueValidator(1)],
+        help_text="Events per minute before 429; empty: the installation's limit.",
+    )  # fmt: skip
 
     objects = ProjectKeyQuerySet.as_manager()
 
@@ -128,6 +176,18 @@ class ProjectKey(models.Model):
 
     def __str__(self) -> str:
         return f"{self.project}: {self.label}"
+
+
+class KeyDay(models.Model):
+    """Requests with a key, by day of UTC: shows whether an old key is still in use before it is switched off."""
+
+    key = models.ForeignKey(ProjectKey, models.CASCADE, related_name="days", db_index=False)
+    day = models.DateField()
+    requests = models.BigIntegerField()
+
+    class Meta:
+        default_permissions = ()
+        constraints = (models.UniqueConstraint(fields=("key", "day"), name="projects_keyday_key_day"),)
 
 
 SCOPES = {

@@ -297,6 +297,6 @@ def test_every_tick_of_the_table_has_a_name_of_its_own_a_period_and_a_queue():
     assert len({tick.name for tick in TICKS}) == len(TICKS)
     for tick in TICKS:
         assert tick.every_s > 0 < tick.lease_s
-        assert tick.queue in ("fast", "slow")
+        assert tick.queue in ("fast", "slow", ticks.OWN)
         room = tick.call.split(".")[1]
         assert tick.name.split(".")[0] == room

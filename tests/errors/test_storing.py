@@ -3,6 +3,8 @@
 import random
 from collections import Counter
 from datetime import timedelta
+from importlib import import_module
+from uuid import UUID
 
 import pytest
 from django.db import connection
@@ -14,15 +16,19 @@ from apps.audit.models import AuditEvent
 from apps.core import partitions
 from apps.core.ids import millis, timestamp_of, uuid_floor
 from apps.core.severity import RecordSeverity
-from apps.errors import counting, services, storing
+from apps.errors import counting, services, storing, tasks
 from apps.errors.models import (
+    EndpointHour,
     EndpointMinute,
     ErrorEvent,
     ErrorGroup,
+    ErrorHour,
     ErrorMinute,
+    GroupDay,
     GroupHour,
     GroupTag,
     GroupUser,
+    HitUserDay,
     SeenEvent,
 )
 from apps.errors.storing import store_batch
@@ -31,6 +37,28 @@ from tests.at_once import at_once
 from tests.errors.make import NOW, make_event, make_project
 from tests.fuzz import MOST
 from tests.people import make_person
+
+
+def hour_of(row: ErrorEvent):
+    return row.occurred_at.replace(minute=0, second=0, microsecond=0)
+
+
+def assert_long_counters_are(rows: list[ErrorEvent]):
+    """Counters by hour and by day, against the rows."""
+    hours = Counter((hour_of(r), r.component_id, r.severity) for r in rows)
+    impacting = Counter((hour_of(r), r.component_id, r.severity) for r in rows if r.user_impact)
+    found = {(h.hour, h.component_id, h.severity): h for h in ErrorHour.objects.all()}
+    assert {key: h.n for key, h in found.items()} == hours
+    assert {key: h.impacting for key, h in found.items() if h.impacting} == impacting
+    endpoints = Counter((hour_of(r), r.component_id, r.endpoint) for r in rows if r.endpoint)
+    assert {(e.hour, e.component_id, e.endpoint): e.n for e in EndpointHour.objects.all()} == endpoints
+    days = Counter((r.occurred_at.date(), r.group_id) for r in rows)
+    assert {(d.day, d.group_id): d.n for d in GroupDay.objects.all()} == days
+    last: dict = {}
+    for r in (r for r in rows if r.user_hash):
+        key = (r.occurred_at.date(), r.component_id, UUID(r.user_hash[:32]))
+        last[key] = max(last.get(key, hour_of(r)), hour_of(r))
+    assert {(u.day, u.component_id, u.user_key): u.last_hour for u in HitUserDay.objects.all()} == last
 
 
 def assert_counters_are_the_rows():
@@ -60,6 +88,7 @@ def assert_counters_are_the_rows():
         (r.occurred_at.replace(second=0, microsecond=0), r.endpoint) for r in rows if r.endpoint
     )
     assert {(e.minute, e.endpoint): e.n for e in EndpointMinute.objects.all()} == endpoints
+    assert_long_counters_are(rows)
     tags = Counter((r.group_id, k) for r in rows for k in r.tags)
     counted: Counter = Counter()
     for tag in GroupTag.objects.all():
@@ -183,7 +212,7 @@ def test_seen_ids_are_forgotten_after_two_days():
     project = make_project()
     store_batch(events=[make_event(project, 1, time_is_usable=False)])
     assert storing.forget_seen(now=NOW + timedelta(hours=47)) == 0
-    assert storing.forget_seen(now=NOW + timedelta(hours=49)) == 1
+    tasks.retain(now=NOW + timedelta(hours=49), slot=0)
     assert not SeenEvent.objects.exists()
 
 
@@ -367,3 +396,14 @@ def test_a_regression_seen_by_two_drains_is_one():
     regressed = at_once(4, lambda n: store_batch(events=[make_event(project, 1 + n)]).regressed)
     assert sorted(map(len, regressed)) == [0, 0, 0, 1]
     assert ErrorGroup.objects.get().times_regressed == 1
+
+
+@pytest.mark.django_db
+def test_the_migration_fills_the_counters_of_hours_and_days_with_what_was_counted_before():
+    store_batch(events=make_mixed(make_project(), random.Random(4), 60))
+    for model in (ErrorHour, EndpointHour, GroupDay, HitUserDay):
+        model.objects.all().delete()
+    with connection.cursor() as cursor:
+        cursor.execute(import_module("apps.errors.migrations.0004_hours_and_days").FILL)
+    assert ErrorHour.objects.exists() and HitUserDay.objects.exists()
+    assert_counters_are_the_rows()

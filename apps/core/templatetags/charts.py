@@ -1,0 +1,66 @@
+"""Charts drawn on the server: columns in an SVG that stretches, their labels in HTML around it."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from django import template
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString, mark_safe
+
+from apps.core import charts, wording
+
+register = template.Library()
+_WORDS: dict[str, Callable[[object], str]] = {"figure": wording.figure_words, "size": wording.size_words}
+
+
+@register.inclusion_tag("portal/chart.html")
+def columns(
+    series: Sequence[charts.Series], labels: Sequence[str], sentence: str, unit: str = "figure"
+) -> dict[str, Any]:
+    """Stacked columns over time. `labels` one a column; `sentence` says in words what is to be seen."""
+    shown = charts.fold(series)
+    top = charts.round_top(charts.highest(shown))
+    words = _WORDS[unit]
+    return {
+        "plot": _plot(shown, len(labels), top, sentence),
+        "legend": [(_tone(place, s.name), s.name) for place, s in enumerate(shown)] if len(shown) > 1 else [],
+        "ups": [words(top), words(top / 2), "0"],
+        "alongs": [labels[0], labels[len(labels) // 2], labels[-1]] if len(labels) > 2 else labels,
+    }
+
+
+def _tone(place: int, name: str) -> int:
+    return 0 if name == charts.OTHER and place >= charts.MOST_SERIES else place + 1
+
+
+def _plot(shown: Sequence[charts.Series], count: int, top: float, sentence: str) -> SafeString:
+    lines = format_html_join(
+        "",
+        '<line class="chart__line" x1="0" x2="{}" y1="{}" y2="{}"></line>',
+        ((count * 10, y, y) for y in (0, 50, 100)),
+    )
+    drawn = format_html_join(
+        "", '<rect class="chart__s{}" x="{}" y="{}" width="7.5" height="{}"></rect>',
+        ((b.tone, b.x * 10 + 1.25, b.y, b.height) for b in charts.blocks(shown, top)),
+    )  # fmt: skip
+    return format_html(
+        '<svg class="chart__plot" viewBox="0 0 {} 100" preserveAspectRatio="none" role="img" '
+        'aria-label="{}">{}{}</svg>',
+        max(count, 1) * 10, sentence, lines, drawn or mark_safe(""),
+    )  # fmt: skip
+
+
+@register.simple_tag
+def swatch(tone: int) -> SafeString:
+    """The colour of a series beside its name."""
+    return format_html(
+        '<svg class="swatch" viewBox="0 0 10 10" aria-hidden="true">'
+        '<rect class="chart__s{}" width="10" height="10" rx="2"></rect></svg>',
+        int(tone),
+    )
+
+
+@register.simple_tag
+def size(n: object) -> str:
+    """Bytes: "1.2 GB"."""
+    return wording.size_words(n)

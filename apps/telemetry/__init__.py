@@ -1,0 +1,1 @@
+"""What applications do: tracked events, requests and their durations, sessions, active users."""

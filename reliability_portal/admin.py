@@ -10,7 +10,7 @@ from django.urls import path, reverse
 from django.utils import timezone
 
 from apps.core.zones import zone_names
-from apps.reports import pages, portal_health, triage
+from apps.reports import pages, portal_health, storage_page, triage
 
 
 @dataclass(frozen=True)
@@ -68,6 +68,7 @@ MENU: dict[str, tuple[Entry, ...]] = {
         Entry("Policies", "admin:alerts_escalationpolicy_changelist", "steps", "alerts.view_escalationpolicy"),
         Entry("Channels", "admin:alerts_channel_changelist", "speaker", "alerts.view_channel"),
         Entry("People", "admin:auth_user_changelist", "person", "auth.view_user"),
+        Entry("Storage", "admin:storage", "disk", storage_page.PERMISSION),
     ),
     "Prove": (
         Entry("Audit log", "admin:audit_auditevent_changelist", "shield", "audit.view_auditevent"),
@@ -101,6 +102,7 @@ class PortalAdminSite(admin.AdminSite):
             path("mail/", self.admin_view(pages.kept_mail), name="kept_mail"),
             path("mail/<str:name>/", self.admin_view(pages.kept_message), name="kept_message"),
             path("search/", self.admin_view(pages.search), name="search"),
+            path("storage/", self.admin_view(storage_page.show), name="storage"),
             *super().get_urls(),
         ]
 

@@ -26,6 +26,7 @@ PAGES = {
     "kept-mail": "/admin/mail/",
     "audit": "/admin/audit/auditevent/",
     "ticks": "/admin/core/tickrun/",
+    "storage": "/admin/storage/",
     "open-incident": "/admin/incidents/incident/add/",
 }
 

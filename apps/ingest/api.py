@@ -4,6 +4,7 @@ Unlike the Sentry door they read, check and scrub a record before they answer, s
 that is wrong. What they accept is durable when they answer, like everything else.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import uuid4
@@ -20,8 +21,10 @@ from apps.core import jsontext, problems
 from apps.core.refusal import Refused
 from apps.errors.new_event import NewEvent
 from apps.errors.records import CLIENT, from_record
-from apps.ingest import door, inbox, keys
+from apps.ingest import admission, cors, door, inbox, keys
 from apps.ingest.decoding import hash_key
+from apps.ingest.keys import KeyFacts
+from apps.ingest.limits import Throttled
 from apps.ingest.models import EntryKind
 from apps.ingest.unpack import unpack
 from apps.projects.intake import Intake
@@ -50,27 +53,37 @@ class Taken:
     late: int = 0
 
 
-def json_door(take: Any) -> Any:
-    """A view around one way of taking a body: key first, then the body within its limits, one form of refusal."""
+def json_door(take: Any, kind: str = "records") -> Any:
+    """A view around one way of taking a body: key first, then the body within its limits, one form of refusal.
+
+    What is refused for limits is counted as items of `kind`.
+    """
 
     @csrf_exempt
     def view(request: HttpRequest) -> HttpResponse:
         if request.method == "OPTIONS":
-            return HttpResponse(status=200, headers=dict(door.PREFLIGHT))
+            return _preflight(request)
         if request.method != "POST":
             return _with_cors(problems.problem(problems.METHOD, "Use POST."), {"Allow": "POST, OPTIONS"})
         try:
-            answer = take(request, door.authorise_for_project(request.META))
+            facts = door.authorise_for_project(request.META, kind)
+            return _with(take(request, facts), cors.headers(facts, request.META))
         except Refused as refused:
-            answer = refusal(refused)
+            return _with_cors(refusal(refused))
         except inbox.InboxFull as full:
             return _with_cors(problems.problem(problems.THROTTLED), {"Retry-After": str(full.retry_after_s)})
         except (inbox.InboxUnavailable, keys.KeysUnavailable, Error):
             wait = {"Retry-After": str(inbox.BROKEN_RETRY_S)}
             return _with_cors(problems.problem(problems.DATABASE), wait)
-        return _with_cors(answer)
 
     return view
+
+
+def _preflight(request: HttpRequest) -> HttpResponse:
+    try:
+        return _with(HttpResponse(status=200), cors.preflight(request.META))
+    except Refused as refused:
+        return _with_cors(refusal(refused))
 
 
 def refusal(refused: Refused) -> HttpResponse:
@@ -81,11 +94,15 @@ def refusal(refused: Refused) -> HttpResponse:
     answer = problems.problem(kind, said, [problems.of_field(refused.field, refused.code, refused.message)])
     if refused.status == 401:
         answer["WWW-Authenticate"] = 'Bearer realm="project key"'
-    return answer
+    return _with(answer, refused.headers) if isinstance(refused, Throttled) else answer
 
 
 def _with_cors(answer: HttpResponse, headers: dict[str, str] | None = None) -> HttpResponse:
-    for name, value in {**dict(door.CORS), **(headers or {})}.items():
+    return _with(answer, [*cors.CORS, *(headers or {}).items()])
+
+
+def _with(answer: HttpResponse, headers: Iterable[tuple[str, str]]) -> HttpResponse:
+    for name, value in headers:
         answer[name] = value
     return answer
 
@@ -125,23 +142,24 @@ def _single(request: HttpRequest, project_id: int, source: str) -> HttpResponse:
     return JsonResponse({"ok": True, "id": event.event_id}, status=201)
 
 
-def _server(request: HttpRequest, project_id: int) -> HttpResponse:
-    return _single(request, project_id, SERVER)
+def _server(request: HttpRequest, facts: KeyFacts) -> HttpResponse:
+    return _single(request, facts.project_id, SERVER)
 
 
-def _client(request: HttpRequest, project_id: int) -> HttpResponse:
-    return _single(request, project_id, CLIENT)
+def _client(request: HttpRequest, facts: KeyFacts) -> HttpResponse:
+    return _single(request, facts.project_id, CLIENT)
 
 
-def _batch(request: HttpRequest, project_id: int) -> HttpResponse:
+def _batch(request: HttpRequest, facts: KeyFacts) -> HttpResponse:
     """JSON array or NDJSON: good records are kept, bad ones are told by index; 400 only if nothing was usable."""
-    body = body_of(request, settings.ENVELOPE_MAX_UNPACKED)
+    records = _records(request, body_of(request, settings.ENVELOPE_MAX_UNPACKED))
+    admission.enter_events(facts, len(records), "records")
     taken = Taken()
-    intake = intake_of(request, project_id, SERVER, RoutingTable())
-    for index, raw in enumerate(_records(request, body)):
+    intake = intake_of(request, facts.project_id, SERVER, RoutingTable())
+    for index, raw in enumerate(records):
         _take(taken, index, raw, intake)
     if taken.events:
-        _keep(project_id, taken.events)
+        _keep(facts.project_id, taken.events)
     elif taken.rejected:
         first = taken.rejected[0]
         raise Refused(first["code"], f"no record was usable; the first: {first['message']}", first["field"])

@@ -9,3 +9,10 @@ class IngestConfig(AppConfig):
     name = "apps.ingest"
     label = "ingest"
     default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        """The page of storage asks what waits."""
+        from apps.core import panels
+        from apps.ingest import queries
+
+        panels.register("reports.storage", "waiting", "ingest", queries.storage_panel)

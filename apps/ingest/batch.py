@@ -28,6 +28,11 @@ _KNOWN_TYPES = frozenset((
 UNKNOWN_TYPE = "unknown"
 
 
+def known_type(item_type: str) -> str:
+    """The name that an item is counted under."""
+    return item_type if item_type in _KNOWN_TYPES else UNKNOWN_TYPE
+
+
 @dataclass
 class Batch:
     """What some entries came to, before any of it is written. `unpacked` is in bytes."""
@@ -45,8 +50,7 @@ class Batch:
 
     def count(self, entry: InboxEntry, item_type: str, outcome: str, n: int = 1) -> None:
         """Nothing disappears uncounted."""
-        named = item_type if item_type in _KNOWN_TYPES else UNKNOWN_TYPE
-        self.counts[entry.received_at.date(), entry.project_id, named, outcome] += n
+        self.counts[entry.received_at.date(), entry.project_id, known_type(item_type), outcome] += n
 
     def set_aside(self, entry: InboxEntry, item_type: str, raw: bytes, refused: Refused) -> None:
         """Keep why, how large, its digest, and its first bytes scrubbed."""

@@ -18,7 +18,8 @@ from django.conf import settings
 from apps.core import context, jsontext, problems
 from apps.core.refusal import Refused
 from apps.core.slow_bodies import BodyTooSlow
-from apps.ingest import auth, envelope, inbox, keys
+from apps.ingest import admission, auth, cors, envelope, inbox, keys
+from apps.ingest.limits import Throttled
 from apps.ingest.models import EntryKind
 from apps.ingest.unpack import unpack
 from apps.projects.event_id import parse_event_id
@@ -33,21 +34,10 @@ _MOST_OF_A_HEADER = 300
 _REASONS = {200: "OK", 400: "Bad Request", 401: "Unauthorized", 403: "Forbidden", 405: "Method Not Allowed",
             408: "Request Timeout", 413: "Content Too Large", 415: "Unsupported Media Type", 429: "Too Many Requests",
             500: "Internal Server Error", 503: "Service Unavailable"}  # fmt: skip
-CORS = [
-    ("Access-Control-Allow-Origin", "*"),
-    ("Access-Control-Expose-Headers", "X-Sentry-Error, X-Sentry-Rate-Limits, Retry-After, X-Request-ID"),
-]
-PREFLIGHT = [
-    *CORS,
-    ("Access-Control-Allow-Methods", "POST, OPTIONS"),
-    ("Access-Control-Allow-Headers", "Content-Type, Content-Encoding, X-Sentry-Auth, Authorization, sentry-trace, "
-                                     "baggage, X-Requested-With"),
-    ("Access-Control-Max-Age", "3600"),
-]  # fmt: skip
 
 
 class Forbidden(Refused):
-    """403: the key is right, but not for this project or this origin."""
+    """403: the key is right, but not for this project."""
 
     status = 403
 
@@ -80,7 +70,7 @@ class Door:
         if match is None:
             return self.inner(environ, start_response)
         if environ["REQUEST_METHOD"] == "OPTIONS":
-            return _answer(start_response, 200, b"", PREFLIGHT)
+            return _preflight(environ, start_response)
         if environ["REQUEST_METHOD"] != "POST":
             return _refuse(start_response, problems.METHOD, "Use POST.", extra=[("Allow", "POST, OPTIONS")])
         return self._receive(environ, start_response, int(match[1]), match[2])
@@ -89,7 +79,7 @@ class Door:
         self, environ: Environ, start_response: StartResponse, project_id: int, endpoint: str
     ) -> Iterable[bytes]:
         try:
-            event_id = receive(environ, project_id, endpoint)
+            event_id, facts = receive(environ, project_id, endpoint)
         except Refused as refused:
             return _refuse_input(start_response, refused)
         except inbox.InboxFull as full:  # SDKs hold back what the second header names
@@ -102,35 +92,48 @@ class Door:
         except Exception:  # the edge of one request: a bug of ours is logged, and answered in the one form
             log.exception("the door failed", project=project_id, endpoint=endpoint)
             return _refuse(start_response, problems.UNKNOWN)
-        return _answer(start_response, 200, orjson.dumps({"id": event_id}), CORS)
+        return _answer(start_response, 200, orjson.dumps({"id": event_id}), cors.headers(facts, environ))
 
 
-def receive(environ: Environ, project_id: int, endpoint: str) -> str:
-    """Take one request; the event's id once it is durable. Raises Refused, InboxUnavailable, KeysUnavailable."""
+def _preflight(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+    try:
+        return _answer(start_response, 200, b"", cors.preflight(environ))
+    except Refused as refused:
+        return _refuse_input(start_response, refused)
+
+
+def receive(environ: Environ, project_id: int, endpoint: str) -> tuple[str, keys.KeyFacts]:
+    """Take one request; the event's id once it is durable, and its key. Raises Refused, InboxUnavailable,
+    KeysUnavailable.
+    """
     given = {
         "sentry_auth": environ.get("HTTP_X_SENTRY_AUTH", ""),
         "authorization": environ.get("HTTP_AUTHORIZATION", ""),
         "query": environ.get("QUERY_STRING", ""),
     }
     early = endpoint == "store" or auth.has_credentials(**given)
-    if early:  # a stranger's body is not even read
-        _authorise(auth.credentials(**given), project_id, environ)
+    facts = None
+    if early:  # a stranger's body is not even read, nor that of a key which has sent too much
+        facts = _authorise(auth.credentials(**given), project_id, environ)
+        admission.enter(facts, endpoint)
+        if endpoint == "store":
+            admission.enter_events(facts, 1)
     packed = read_body(environ)
     coding = environ.get("HTTP_CONTENT_ENCODING", "").strip().lower()
-    if endpoint == "store":
-        kind, named = (
-            EntryKind.STORE,
-            _id_of_event(unpack(packed, coding, max_bytes=settings.EVENT_MAX_BYTES)),
-        )
+    if facts is not None and endpoint == "store":
+        body = unpack(packed, coding, max_bytes=settings.EVENT_MAX_BYTES)
+        kind, named = EntryKind.STORE, _id_of_event(body)
     else:
         split = envelope.split(unpack(packed, coding, max_bytes=settings.ENVELOPE_MAX_UNPACKED))
-        if not early:
-            _authorise(auth.credentials(dsn=split.header.get("dsn")), project_id, environ)
+        if facts is None:
+            facts = _authorise(auth.credentials(dsn=split.header.get("dsn")), project_id, environ)
+            admission.enter(facts, endpoint)
+        admission.enter_items(facts, split.items, taken=1)
         kind, named = EntryKind.ENVELOPE, split.event_id
     event_id = named or uuid4().hex
     known_as = inbox.encode_context({"event_id": event_id})
     inbox.accept(inbox.Entry(project_id, kind, packed, "" if coding == "identity" else coding, known_as))
-    return event_id
+    return event_id, facts
 
 
 def _id_of_event(body: bytes) -> str | None:
@@ -141,25 +144,22 @@ def _id_of_event(body: bytes) -> str | None:
     return parse_event_id(event.get("event_id"))
 
 
-def _authorise(given: auth.Credentials, project_id: int, environ: Environ) -> None:
+def _authorise(given: auth.Credentials, project_id: int, environ: Environ) -> keys.KeyFacts:
     """One constant answer for every wrong key; a right key of another project or page is told so."""
     facts = keys.find(given.key)
     if facts is None:
         raise auth.AuthRefused
     if facts.project_id != project_id:
         raise Forbidden("wrong_project", "this key belongs to another project", "project")
-    _check_origin(facts, environ)
+    cors.check(facts, environ)
+    return facts
 
 
-def _check_origin(facts: keys.KeyFacts, environ: Environ) -> None:
-    """Browsers say where a page comes from; a key may name the pages that may use it. Advice, not a wall."""
-    origin = environ.get("HTTP_ORIGIN", "")
-    if origin and facts.allowed_origins and origin.lower() not in facts.allowed_origins:
-        raise Forbidden("origin_not_allowed", "this key may not be used from that origin", "Origin")
+def authorise_for_project(environ: Environ, kind: str) -> keys.KeyFacts:
+    """A JSON door's key, which names the project; what is refused for limits counts as `kind`.
 
-
-def authorise_for_project(environ: Environ) -> int:
-    """The project that a JSON door's key belongs to; its path names none. Raises Refused, KeysUnavailable."""
+    Raises Refused (also for limits), KeysUnavailable.
+    """
     given = auth.credentials(
         sentry_auth=environ.get("HTTP_X_SENTRY_AUTH", ""),
         authorization=environ.get("HTTP_AUTHORIZATION", ""),
@@ -168,8 +168,10 @@ def authorise_for_project(environ: Environ) -> int:
     facts = keys.find(given.key)
     if facts is None:
         raise auth.AuthRefused
-    _check_origin(facts, environ)
-    return facts.project_id
+    cors.check(facts, environ)
+    admission.enter(facts, kind)
+    admission.enter_events(facts, 1, kind)
+    return facts
 
 
 def read_body(environ: Environ) -> bytes:
@@ -216,6 +218,8 @@ def _refuse_input(start_response: StartResponse, refused: Refused) -> Iterable[b
     kind = problems.Kind(refused.status, refused.code, base.title, base.message)
     said = f"{refused.field}: {refused.message}" if refused.field else refused.message
     extra = [("WWW-Authenticate", "Sentry")] if refused.status == 401 else []
+    if isinstance(refused, Throttled):
+        extra = refused.headers
     details = [problems.of_field(refused.field, refused.code, refused.message)]
     return _refuse(start_response, kind, said, details, extra)
 
@@ -231,7 +235,7 @@ def _refuse(
     with context.entered(context.RequestContext()) as held:
         body = problems.body(kind, message, details)
         reason = _NOT_FOR_HEADERS.sub("?", str(body["message"]))[:_MOST_OF_A_HEADER]
-        headers = [("X-Request-ID", held.request_id), ("X-Sentry-Error", reason), *extra, *CORS]
+        headers = [("X-Request-ID", held.request_id), ("X-Sentry-Error", reason), *extra, *cors.CORS]
     return _answer(start_response, kind.status, orjson.dumps(body), headers, problems.CONTENT_TYPE)
 
 

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from time import monotonic
 
-import orjson
 import structlog
 from django.db import (
     DataError,
@@ -29,7 +28,7 @@ from django.utils import timezone
 from apps.core.refusal import Refused
 from apps.core.scrub import scrub_text
 from apps.core.ticks import TickReport
-from apps.ingest import facts
+from apps.ingest import counts, facts
 from apps.ingest.batch import Batch
 from apps.ingest.decoding import decode
 from apps.ingest.models import EntryKind, InboxEntry, SetAside
@@ -42,7 +41,6 @@ MOST_PACKED = 8 * 1024 * 1024
 MOST_UNPACKED = 32 * 1024 * 1024
 # Then the tick renews its lease and says how it is going.
 WORKS_FOR_S = 1.0
-FORGET_EVERY = timedelta(minutes=10)
 # What the database refuses it will refuse again; what we stumble over may be mended within hours, so that waits.
 ATTEMPTS_AT_DATA = 3
 ATTEMPTS_AT_BUGS = 24
@@ -57,23 +55,11 @@ def drain(*, now: datetime, slot: int) -> TickReport:
         done = _drain_some(routing)
         total.add(done)
         more = bool(done.taken)
-    if slot == 0:
-        _forget_seen(now)
     backlog, oldest = _left()
     return TickReport(
         said=f"{total.stored} events stored", backlog=backlog, oldest_at=oldest, rejected=total.aside,
         pieces=total.taken, more=more,
     )  # fmt: skip
-
-
-_forgot_at: list[datetime] = []
-
-
-def _forget_seen(now: datetime) -> None:
-    """Every few minutes: a process that drains asks twenty times a second."""
-    if not _forgot_at or not timedelta() <= now - _forgot_at[0] < FORGET_EVERY:
-        facts.forget(now)
-        _forgot_at[:] = [now]
 
 
 @dataclass
@@ -204,18 +190,8 @@ def _settle(entries: list[InboxEntry], routing: RoutingTable) -> Drained:
 
 def _write(batch: Batch) -> None:
     SetAside.objects.bulk_create(batch.aside)
-    rows = [
-        {"day": day.isoformat(), "project_id": project, "item_type": kind, "outcome": outcome, "n": n}
-        for (day, project, kind, outcome), n in sorted(batch.counts.items())
-        if n
-    ]
     with connection.cursor() as cursor:
-        cursor.execute(
-            "INSERT INTO ingest_itemcount (day, project_id, item_type, outcome, n) SELECT * FROM "
-            "jsonb_to_recordset(%s::jsonb) AS t(day date, project_id bigint, item_type text, outcome text, n bigint) "
-            "ON CONFLICT (day, project_id, item_type, outcome) DO UPDATE SET n = ingest_itemcount.n + excluded.n",
-            [orjson.dumps(rows).decode()],
-        )
+        counts.add(cursor, batch.counts)
 
 
 def _left() -> tuple[int, datetime | None]:

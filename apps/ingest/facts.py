@@ -2,11 +2,11 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from datetime import date, datetime
+from datetime import date
 from typing import Any
 
 from apps.errors import storing
-from apps.health.services import forget_check_ins, store_check_ins
+from apps.health.services import store_check_ins
 from apps.ingest.batch import Batch
 from apps.telemetry import storing as telemetry
 from apps.telemetry.count_requests import hour_of
@@ -52,12 +52,6 @@ def _store_telemetry(batch: Batch) -> None:
 
 def _days(reports: Sequence[Any]) -> Counter[tuple[date, int]]:
     return Counter((report.received_at.date(), report.project_id) for report in reports)
-
-
-def forget(now: datetime) -> None:
-    """What the rooms keep for a while only, dropped when its time is over."""
-    storing.forget_seen(now=now)
-    forget_check_ins(now=now)
 
 
 def _count(

@@ -18,12 +18,14 @@ from django.conf import settings
 from psycopg.types.json import Jsonb
 
 from apps.ingest.connect import connect
+from apps.ingest.tally import tally
 
 log = structlog.get_logger("portal.inbox")
 MOST_AT_ONCE = 200
 WAIT_AT_MOST_S = 10.0
 PATIENCE_MS = 8000
 LOOK_EVERY_S = 2.0
+FLUSH_EVERY_S = 3.0
 BROKEN_RETRY_S = 5
 FULL_RETRY_S = 30
 _COPY = (
@@ -72,11 +74,11 @@ class Committer:
         self._connection: psycopg.Connection | None = None
         self._depth = 0
         self._looked_at = 0.0
+        self._flushed_at = 0.0
 
     def accept(self, *entries: Entry) -> None:
         """Return once all are durable; InboxUnavailable if they could not be made so, InboxFull if they may not."""
-        if self._thread is None or not self._thread.is_alive():
-            self._start()
+        self.attend()
         if self._is_full():
             raise InboxFull
         done: Future[None] = Future()
@@ -92,6 +94,11 @@ class Committer:
         self._drop_connection()
         self._depth = 0
 
+    def attend(self) -> None:
+        """See to it that the thread runs, which also writes what the door counted."""
+        if self._thread is None or not self._thread.is_alive():
+            self._start()
+
     def _start(self) -> None:
         with self._lock:
             if self._thread is None or not self._thread.is_alive():
@@ -106,13 +113,15 @@ class Committer:
             group = self._collect()
             if group:
                 self._commit(group)
-            self._look()
+            if group or self._is_full():
+                self._look()
+            self._flush()
 
     def _collect(self) -> _Group:
-        """What waits, at least one entry; while the inbox is full nobody hands in any, so it looks again by itself."""
+        """What waits; after LOOK_EVERY_S nothing, for a full inbox is looked at again though nobody hands in any."""
         group: _Group = []
         try:
-            group.append(self._waiting.get(timeout=LOOK_EVERY_S if self._is_full() else None))
+            group.append(self._waiting.get(timeout=LOOK_EVERY_S))
             while len(group) < MOST_AT_ONCE:
                 group.append(self._waiting.get_nowait())
         except Empty:
@@ -161,6 +170,17 @@ class Committer:
         else:
             self._depth = int(row[0]) if row else 0
 
+    def _flush(self) -> None:
+        """Write what the door counted meanwhile."""
+        if tally.is_empty() or time.monotonic() - self._flushed_at < FLUSH_EVERY_S:
+            return
+        self._flushed_at = time.monotonic()
+        try:
+            tally.flush(self._connected())
+        except psycopg.Error as error:
+            log.warning("counts of the door wait", error=type(error).__name__)
+            self._drop_connection()
+
     def _connected(self) -> psycopg.Connection:
         if self._connection is None or self._connection.closed:
             self._connection = connect("inbox", patience_ms=PATIENCE_MS)
@@ -178,6 +198,11 @@ _committer = Committer()
 def accept(*entries: Entry) -> None:
     """Keep all of them or none; returns when they are durable. InboxUnavailable otherwise."""
     _committer.accept(*entries)
+
+
+def attend() -> None:
+    """See to it that what the door counted is written, also while nothing is accepted."""
+    _committer.attend()
 
 
 def close() -> None:

@@ -49,14 +49,38 @@ return {granted, string.format('%.6f', wait), string.format('%.6f', dry)}
 """
 
 
-class RateLimited(Refused):
-    """429: the key has used up what it may send; `retry_after_s` is when to come again."""
+class Throttled(Refused):
+    """429: come again in `retry_after_s`. `categories` are the SDKs' words for what they hold back until then (none:
+    everything), `scope` theirs for whose limit it is.
+    """
 
     status = 429
 
-    def __init__(self, retry_after_s: int) -> None:
-        super().__init__("rate_limited", "this key has sent more events than it may", "sentry_key")
+    def __init__(
+        self,
+        code: str,
+        message: str,
+        retry_after_s: int,
+        categories: tuple[str, ...] = (),
+        scope: str = "key",
+    ) -> None:
+        super().__init__(code, message, "sentry_key")
         self.retry_after_s = retry_after_s
+        self.categories = categories
+        self.scope = scope
+
+    @property
+    def headers(self) -> list[tuple[str, str]]:
+        """For everybody, and in the grammar of the SDKs."""
+        wait, kinds = str(self.retry_after_s), ";".join(self.categories)
+        return [("Retry-After", wait), ("X-Sentry-Rate-Limits", f"{wait}:{kinds}:{self.scope}")]
+
+
+class RateLimited(Throttled):
+    """The key has sent more than its limit lets pass."""
+
+    def __init__(self, retry_after_s: int) -> None:
+        super().__init__("rate_limited", "this key has sent more events than it may", retry_after_s)
 
 
 @dataclass
@@ -92,14 +116,6 @@ def take(key_id: int, events: int, rate_per_minute: int | None = None) -> None:
         answer = _ask(key_id, held, events, limit, now)
         if not held.lease.renew(events, answer, now):
             raise RateLimited(_seconds(answer.wait_s))
-
-
-def give_back(key_id: int, events: int) -> None:
-    """What was taken for a request that is refused after all; lost if its lease has ended."""
-    held = _held.get(key_id)
-    if held is not None:
-        with held.lock:
-            held.lease.left += events
 
 
 def forget() -> None:

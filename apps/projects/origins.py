@@ -47,7 +47,9 @@ def allows(allowed: Collection[str], origin: str) -> bool:
     """
     if not allowed:
         return True
-    asked = origin.strip().lower()
+    asked = normal_form(origin)
+    if asked is None or "*" in asked:
+        return False
     if asked in allowed:
         return True
     scheme, _, host = asked.partition("://")

@@ -18,7 +18,8 @@ from apps.projects.models import Component
 FOUND_PER_KIND = 10
 
 
-def _page(request: HttpRequest, template: str, **context: Any) -> HttpResponse:
+def page(request: HttpRequest, template: str, **context: Any) -> HttpResponse:
+    """A page in the admin's shell."""
     return TemplateResponse(request, template, {**admin.site.each_context(request), **context})
 
 
@@ -29,7 +30,7 @@ def kept_mail(request: HttpRequest) -> HttpResponse:
     messages = [
         {"name": name, "to": m["To"], "subject": m["Subject"], "date": m["Date"]} for name, m in mail.kept()
     ]
-    return _page(request, "admin/kept_mail.html", title="Kept mail", mails=messages)
+    return page(request, "admin/kept_mail.html", title="Kept mail", mails=messages)
 
 
 def kept_message(request: HttpRequest, name: str) -> HttpResponse:
@@ -42,7 +43,7 @@ def kept_message(request: HttpRequest, name: str) -> HttpResponse:
     headers = [
         (key, str(message[key])) for key in ("From", "To", "Subject", "Date", "Message-ID") if message[key]
     ]
-    return _page(
+    return page(
         request, "admin/kept_message.html", title=message["Subject"], headers=headers, text=_text(message)
     )
 
@@ -56,7 +57,7 @@ def search(request: HttpRequest) -> HttpResponse:
     """Incidents, error groups, components and post-mortems by a few words."""
     words = request.GET.get("q", "").replace("\x00", "").strip()[:200]
     found = _find(request, words) if words else []
-    return _page(request, "admin/search.html", title="Search", q=words, found=found)
+    return page(request, "admin/search.html", title="Search", q=words, found=found)
 
 
 def _find(request: HttpRequest, words: str) -> list[dict[str, Any]]:

@@ -1,21 +1,18 @@
-"""Sending bodies over many connections and timing each answer: by load.c where gcc is, else by Python processes."""
+"""Sending bodies over many connections and timing each answer: by load.c where gcc is, else by load.py."""
 
-import http.client
-import multiprocessing
 import shutil
 import struct
 import subprocess
-import time
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from apps.core.embedded.paths import PROJECT_DIR
 from benchmarks.lab.figures import percentile
 
 SOURCE = Path(__file__).with_name("load.c")
-_TIMING = struct.Struct("<ddi4x")
-_PROCESSES = 4
-_PATIENCE_S = 60
+TIMING = struct.Struct("<ddi4x")
 
 
 @dataclass(frozen=True)
@@ -104,13 +101,12 @@ def send(
     program: Path | None, aim: Aim, corpus: Path, *, connections: int, first: int = 0, count: int
 ) -> Load:
     """Send bodies `first` … `first + count - 1` of the corpus once each. Raises RuntimeError if the client fails."""
-    if program is None:
-        return _send_by_python(aim, corpus, connections, first, count)
     head, timings = corpus.with_suffix(".head"), corpus.with_suffix(".timings")
     head.write_bytes(aim.head())
-    numbers = [str(n) for n in (connections, first, count)]
-    command = [str(program), str(aim.port), str(head), str(corpus), *numbers, str(timings)]
-    done = subprocess.run(command, capture_output=True, text=True)
+    client = [sys.executable, "-m", "benchmarks.lab.load"] if program is None else [str(program)]
+    files, numbers = [str(head), str(corpus)], [str(n) for n in (connections, first, count)]
+    command = [*client, str(aim.port), *files, *numbers, str(timings)]
+    done = subprocess.run(command, cwd=PROJECT_DIR, capture_output=True, text=True)
     if done.returncode:
         raise RuntimeError(f"the load client failed: {done.stderr.strip()}")
     return Load(read_timings(timings.read_bytes()), float(done.stdout))
@@ -118,41 +114,4 @@ def send(
 
 def read_timings(raw: bytes) -> list[Timing]:
     """What load.c wrote."""
-    return [Timing(*fields) for fields in _TIMING.iter_unpack(raw)]
-
-
-def _send_by_python(aim: Aim, corpus: Path, connections: int, first: int, count: int) -> Load:
-    """The same by threads in a few processes, which take far more of the machine: its rates are lower bounds."""
-    bodies = list(read_corpus(corpus))[first : first + count]
-    shares = [(aim, bodies[n::connections]) for n in range(connections)]
-    parts = [shares[n::_PROCESSES] for n in range(min(_PROCESSES, connections))]
-    with multiprocessing.get_context("spawn").Pool(len(parts)) as pool:
-        done = pool.map(_send_shares, parts)
-    return Load([t for timings, _ in done for t in timings], sum(cpu for _, cpu in done))
-
-
-def _send_shares(shares: list[tuple[Aim, list[bytes]]]) -> tuple[list[Timing], float]:
-    """One connection, and one thread, for each share."""
-    from concurrent.futures import ThreadPoolExecutor
-
-    with ThreadPoolExecutor(len(shares)) as threads:
-        timings = [t for some in threads.map(_send_share, shares) for t in some]
-    return timings, time.process_time()
-
-
-def _send_share(share: tuple[Aim, list[bytes]]) -> list[Timing]:
-    aim, bodies = share
-    connection = http.client.HTTPConnection("127.0.0.1", aim.port, timeout=_PATIENCE_S)
-    timings = []
-    for body in bodies:
-        sent, status = time.time(), 0
-        try:
-            connection.request("POST", aim.path, body, aim.headers)
-            answer = connection.getresponse()
-            answer.read()
-            status = answer.status
-        except (OSError, http.client.HTTPException):
-            connection.close()
-        timings.append(Timing(sent, time.time(), status))
-    connection.close()
-    return timings
+    return [Timing(*fields) for fields in TIMING.iter_unpack(raw)]

@@ -6,8 +6,6 @@ from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from apps.core import embedded
-
 PACKAGES = ("django", "granian", "celery", "psycopg")
 
 

@@ -1,7 +1,6 @@
 """Check-ins on their way from an envelope to the room of health."""
 
 import pytest
-from django.utils import timezone
 
 from apps.health import services
 from apps.health.models import CheckIn, Heartbeat
@@ -37,13 +36,3 @@ def test_jobs_beyond_what_a_project_may_have_are_counted(monkeypatch):
     monkeypatch.setattr(services, "MOST_HEARTBEATS", 1)
     arrive(make_project(), check_in(), check_in(monitor_slug="other"), check_in(monitor_slug="third"))
     assert counts() == {("check_in", "stored"): 1, ("check_in", "over_limit"): 2}
-
-
-def test_old_runs_go_with_the_first_drain():
-    from apps.ingest import drain
-
-    project = make_project()
-    arrive(project, check_in())
-    CheckIn.objects.update(started_at=timezone.now() - services.KEPT_FOR * 2)
-    drain.drain(now=timezone.now(), slot=0)
-    assert not CheckIn.objects.exists()

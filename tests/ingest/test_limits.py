@@ -68,12 +68,6 @@ def test_the_installations_limit_holds_where_the_key_names_none(settings):
     assert passed(50, rate=None) == 5
 
 
-def test_what_was_taken_for_a_refused_request_is_given_back():
-    for _ in range(50):
-        limits.take(ID, 2, 6)
-        limits.give_back(ID, 2)
-
-
 def test_the_script_in_valkey_and_the_arithmetic_give_the_same_answers():
     limit = Limit(1e-9, 100)  # too slow for the time between two questions to count
     bucket = Bucket(100.0, 0.0)

@@ -33,6 +33,8 @@ TICKS = (
     Tick("alerts.deliver", 2, "apps.alerts.tasks.deliver", FAST),
     # events that their project no longer keeps, counters past their time
     Tick("errors.retain", 600, "apps.errors.tasks.retain", SLOW, lease_s=300),
+    # counters of requests, tracked events, sessions and users past their time
+    Tick("telemetry.retain", 3600, "apps.telemetry.tasks.retain", SLOW, lease_s=300),
     # runs of reporting jobs past their time
     Tick("health.retain", 3600, "apps.health.tasks.retain", SLOW, lease_s=300),
     # partitions ahead of now, retention

@@ -32,7 +32,7 @@ class Partitioned:
     def days(self) -> int | None:
         """How long a partition must stay, as of now."""
         asked = self.longest() if self.longest else None
-        return asked if self.keep_days is None or asked is None else max(self.keep_days, asked)
+        return self.keep_days if self.keep_days is None or asked is None else max(self.keep_days, asked)
 
 
 registry: dict[str, Partitioned] = {}

@@ -165,6 +165,7 @@ class EndpointMinute(models.Model):
 
     id = models.BigAutoField(primary_key=True)
     project = models.ForeignKey(Project, models.CASCADE, db_index=False)
+    component = models.ForeignKey(Component, models.CASCADE, null=True, db_index=False)
     minute = models.DateTimeField()
     endpoint = models.CharField(max_length=200)
     n = models.BigIntegerField()
@@ -172,7 +173,9 @@ class EndpointMinute(models.Model):
     class Meta:
         default_permissions = ()
         constraints = (
-            models.UniqueConstraint(fields=("minute", "project", "endpoint"), name="errors_endpoint_minute"),
+            models.UniqueConstraint(
+                fields=("minute", "component", "endpoint"), name="errors_endpoint_minute"
+            ),
         )
 
 

@@ -11,10 +11,11 @@ _STEPS = (1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0)
 
 @dataclass(frozen=True)
 class Series:
-    """One thing over time; None where there is no data, which is not zero."""
+    """One thing over time; None where there is no data, which is not zero. `tone` names a colour, such as sev1."""
 
     name: str
     values: Sequence[float | None]
+    tone: str = ""
 
 
 @dataclass(frozen=True)

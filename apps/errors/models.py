@@ -6,6 +6,7 @@ from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Upper
 
+from apps.core.distinct import SAMPLE_END
 from apps.core.severity import RecordSeverity
 from apps.projects.models import Component, Project
 
@@ -281,10 +282,6 @@ class HitUserDay(models.Model):
     exact for every range that ends now, by whole hours. A user is the first 128 bits of the keyed hash.
     """
 
-    # A count over weeks looks at every sixteenth user where there are too many: half a byte of the key.
-    SAMPLE_END = "10000000-0000-0000-0000-000000000000"
-    SAMPLED_ONE_IN = 16
-
     id = models.BigAutoField(primary_key=True)
     day = models.DateField()
     project = models.ForeignKey(Project, models.CASCADE, db_index=False, db_constraint=False)
@@ -302,10 +299,11 @@ class HitUserDay(models.Model):
             ),
         )
         indexes = (
+            # The sixteenth of the users that apps.core.distinct looks at where there are too many.
             models.Index(
                 fields=("day", "project", "component", "user_key"),
                 include=("last_hour",),
-                condition=Q(user_key__lt="10000000-0000-0000-0000-000000000000"),
+                condition=Q(user_key__lt=SAMPLE_END),
                 name="errors_hituserday_sample",
             ),
         )

@@ -7,8 +7,12 @@ from typing import Any
 from apps.core.charts import Series
 from apps.reports.analytics.scope import Scope
 
-# How a cell is shown; in the API it is the plain value. None is "no data" in each of them.
-KINDS = ("text", "code", "count", "share", "ms", "time", "badge", "spark", "group")
+# How a cell is shown; in the API it is the plain value. None is "no data" in each of them. `rate` has a bar, `id` is
+# for programs and not on the page, `group` leads to the group that the row's "group" names.
+KINDS = ("text", "code", "count", "share", "rate", "ms", "time", "badge", "spark", "group", "id")
+
+
+Row = dict[str, Any]  # {column name: value}
 
 
 @dataclass(frozen=True)
@@ -44,9 +48,9 @@ class Chart:
 
 @dataclass(frozen=True)
 class Answer:
-    """What an analysis came to. `more` says that rows were left out; `rows` {column name: value}."""
+    """What an analysis came to. `more` says that rows were left out."""
 
-    rows: list[dict[str, Any]]
+    rows: list[Row]
     sentence: str = ""
     figures: list[Figure] = field(default_factory=list)
     chart: Chart | None = None

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 from django.core.exceptions import ValidationError
 
+from apps.core.spans import whole_hour
 from apps.projects.intake import parse_time
 from apps.projects.models import Component, Project
 
@@ -61,6 +62,16 @@ class Scope:
         """The filter as columns that every rollup by component has."""
         if self.component is not None:
             return {"component_id": self.component.pk}
+        return {"project_id": self.project.pk} if self.project else {}
+
+    @property
+    def hours_from(self) -> datetime:
+        """The start for what is counted by the hour only: its own hour's."""
+        return whole_hour(self.start)
+
+    @property
+    def project_keys(self) -> dict[str, int]:
+        """The filter as the column that rollups by project have: a component's project."""
         return {"project_id": self.project.pk} if self.project else {}
 
     def query(self) -> dict[str, str]:

@@ -7,9 +7,9 @@ from typing import Any
 from apps.core.charts import Series
 from apps.reports.analytics.scope import Scope
 
-# How a cell is shown; in the API it is the plain value. None is "no data" in each of them. `rate` has a bar, `id` is
-# for programs and not on the page, `group` leads to the group that the row's "group" names.
-KINDS = ("text", "code", "count", "share", "rate", "ms", "time", "badge", "spark", "group", "id")
+# How a cell is shown; in the API it is the plain value. None is "no data" in each of them. `rate` has a bar and the
+# row's "note" beneath; `group` leads to the group that the row's "group" names, with its marks beneath.
+KINDS = ("text", "code", "count", "share", "rate", "ms", "time", "badge", "spark", "group")
 
 
 Row = dict[str, Any]  # {column name: value}
@@ -17,12 +17,14 @@ Row = dict[str, Any]  # {column name: value}
 
 @dataclass(frozen=True)
 class Column:
-    """`name` is the key of each row and the heading of the CSV."""
+    """`name` is the key of each row and the heading of the CSV. What is not `shown` is for programs, or the page has it
+    inside another cell."""
 
     name: str
     label: str
     kind: str = "text"
     note: str = ""
+    shown: bool = True
 
 
 @dataclass(frozen=True)

@@ -14,12 +14,15 @@ _RIGHT = ("count", "share", "ms")
 
 @dataclass(frozen=True)
 class Cell:
-    """`words` is what stands there, `value` what a bar, a spark line, a badge or a time is drawn from."""
+    """`words` is what stands there, `value` what a bar, a spark line, a badge or a time is drawn from; `note` and
+    `marks` (states, as badges) stand beneath."""
 
     kind: str
     words: str
     value: Any = None
     url: str = ""
+    note: str = ""
+    marks: tuple[str, ...] = ()
 
     @property
     def right(self) -> bool:
@@ -29,7 +32,7 @@ class Cell:
 
 def head(block: Block) -> list[Column]:
     """The columns that the page has."""
-    return [column for column in block.columns if column.kind != "id"]
+    return [column for column in block.columns if column.shown]
 
 
 def lines(block: Block, rows: list[Row]) -> list[list[Cell]]:
@@ -52,8 +55,9 @@ def words_of(kind: str, value: Any) -> str:
 
 def _cell(column: Column, row: Row) -> Cell:
     value = row[column.name]
-    url = ""
+    words = "" if isinstance(value, datetime | list) else words_of(column.kind, value)
     if column.kind == "group":
         url = reverse("admin:errors_errorgroup_change", args=[row["group"]])
-    words = "" if isinstance(value, datetime | list) else words_of(column.kind, value)
-    return Cell(column.kind, words, value, url)
+        marks = tuple(row[name] for name in ("mark", "severity") if row.get(name))
+        return Cell(column.kind, words, value, url, row.get("component", ""), marks)
+    return Cell(column.kind, words, value, note=row.get("note", "") if column.kind == "rate" else "")

@@ -72,7 +72,7 @@ def _row(line: Line, names: dict[int, str]) -> Row:
         "failure_rate": line.rate,
         "failed": known.failed if known else None,
         "requests": known.n if known else None,
-        "few": "few requests" if known and known.n < FEW else "" if known else "no request data",
+        "note": "few requests" if known and known.n < FEW else "" if known else "no request data",
         "errors": line.errors,
     }
 
@@ -102,7 +102,7 @@ register(
             Column("failure_rate", "Failure rate", "rate"),
             Column("failed", "Failed", "count"),
             Column("requests", "Requests", "count"),
-            Column("few", "Note"),
+            Column("note", "Note", shown=False),
             Column("errors", "Errors", "count"),
         ),
         ask=ask,

@@ -37,10 +37,10 @@ register(
         title="Live feed",
         tab="errors",
         columns=(
-            Column("id", "Event id", "id"),
+            Column("id", "Event id", "code", shown=False),
             Column("at", "At", "time"),
             Column("severity", "Severity", "badge"),
-            Column("group", "Group id", "id"),
+            Column("group", "Group id", "count", shown=False),
             Column("title", "Error", "group"),
             Column("message", "Message"),
             Column("component", "Component"),

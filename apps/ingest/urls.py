@@ -2,10 +2,11 @@
 
 from django.urls import re_path
 
-from apps.ingest import api
+from apps.ingest import api, track
 
 urlpatterns = [
     re_path(r"^api/errors/?$", api.server, name="errors"),
     re_path(r"^api/errors/client/?$", api.client, name="errors-client"),
     re_path(r"^api/errors/batch/?$", api.batch, name="errors-batch"),
+    re_path(r"^api/analytics/track/?$", track.track, name="track"),
 ]

@@ -6,7 +6,8 @@
 One project in a database of its own (embedded, default settings) is filled size by size; then real SDK envelopes go
 through the inbox and one drain in this process, and each page is asked for through the whole WSGI application, as a
 superuser, also in this process: server time without the network. A cell of a page holds p50 / p95 milliseconds, CPU
-milliseconds in Python and the number of queries. benchmarks/lab/facts.py says what the events are and which of them the storing service stored.
+milliseconds in Python and the number of queries. benchmarks/lab/facts.py says what the events are and which of them
+the storing service stored.
 """
 
 import argparse

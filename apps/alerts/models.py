@@ -433,3 +433,7 @@ class Attempt(models.Model):
 
     def __str__(self) -> str:
         return f"try {self.n}: {self.outcome}"
+
+
+# Tables of on-call stand in a file of their own; Django looks for models here.
+from apps.alerts import oncall_models  # noqa: E402, F401

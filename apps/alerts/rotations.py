@@ -17,6 +17,7 @@ from apps.alerts.localtime import instant_of, wall_of
 from apps.alerts.windows import WEEK_MIN, Window
 
 UNITS = {"hours": timedelta(hours=1), "days": timedelta(days=1), "weeks": timedelta(weeks=1)}
+LONGEST = timedelta(days=366)
 LOOK_AHEAD_DAYS = (14, 90, 800)
 _MINUTE = timedelta(minutes=1)
 
@@ -24,8 +25,8 @@ _MINUTE = timedelta(minutes=1)
 # --- What goes in -------------------------------------------------------------------------------------------
 @dataclass(frozen=True)
 class Layer:
-    """One rotation. `turns` are groups of people who are on call together; the first has `starts`, a naive local
-    time of the zone; the next follows after `period`. Before `starts` and from `ends` on the layer has nobody."""
+    """One rotation. `turns` are groups of people who are on call together, nobody in an empty one; the first has
+    `starts`, a naive local time of the zone; the next follows after `period`. Before `starts` and from `ends` on the layer has nobody."""
 
     id: int
     name: str
@@ -189,7 +190,8 @@ def _layer_shifts(layer: Layer, start: datetime, end: datetime) -> Iterator[Shif
                 instant_of(opens, layer.zone), instant_of(closes, layer.zone), people, layer.id, turn
             )
             piece = whole.cut(start, ends)
-            if piece.starts < piece.ends:  # a turn on a day that a zone skipped has no length
+            # A turn on a day that a zone skipped has no length.
+            if people and piece.starts < piece.ends:
                 yield piece
         turn += 1
 

@@ -51,8 +51,9 @@ def _oracle_at(schedule, at, reached):
         wall = reached[layer.zone]
         if not layer.turns or wall < layer.starts or (layer.ends and wall >= layer.ends):
             continue
-        if not layer.windows or _is_open(layer.windows, wall):
-            return layer.turns[int((wall - layer.starts) / layer.period) % len(layer.turns)]
+        turn = layer.turns[int((wall - layer.starts) / layer.period) % len(layer.turns)]
+        if turn and (not layer.windows or _is_open(layer.windows, wall)):
+            return turn
     return ()
 
 
@@ -116,7 +117,7 @@ def test_a_year_agrees_with_the_oracle_in_every_minute(zone):
 # --- Random schedules -------------------------------------------------------------------------------------
 zones = st.sampled_from(sorted(CHANGES))
 people = st.integers(1, 5)
-turns = st.lists(st.lists(people, min_size=1, max_size=2, unique=True).map(tuple), max_size=4).map(tuple)
+turns = st.lists(st.lists(people, max_size=2, unique=True).map(tuple), max_size=4).map(tuple)
 periods = st.one_of(
     st.integers(1, 30).map(lambda n: timedelta(hours=n)),
     st.integers(1, 10).map(lambda n: timedelta(days=n)),

@@ -208,3 +208,21 @@ class CalendarLink(models.Model):
     def subject(self) -> Any:
         """The person, schedule or team whose shifts it shows."""
         return self.user or self.schedule or self.team
+
+
+class PersonZone(models.Model):
+    """Where a person lives by the clock: for the times in what they are told, and for what is night to them.
+    Without a row it is the portal's zone."""
+
+    user = models.OneToOneField(User, models.CASCADE, related_name="on_call_zone", primary_key=True)
+    zone = models.CharField(
+        max_length=64, validators=[validate_zone], verbose_name="time zone", help_text="IANA name."
+    )
+
+    class Meta:
+        ordering = ("user",)
+        verbose_name = "person's time zone"
+        verbose_name_plural = "people's time zones"
+
+    def __str__(self) -> str:
+        return f"{self.user}: {self.zone}"

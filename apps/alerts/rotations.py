@@ -26,7 +26,8 @@ _MINUTE = timedelta(minutes=1)
 @dataclass(frozen=True)
 class Layer:
     """One rotation. `turns` are groups of people who are on call together, nobody in an empty one; the first has
-    `starts`, a naive local time of the zone; the next follows after `period`. Before `starts` and from `ends` on the layer has nobody."""
+    `starts`, a naive local time of the zone; the next follows after `period`. Before `starts` and from `ends` on
+    the layer has nobody."""
 
     id: int
     name: str

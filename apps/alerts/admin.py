@@ -12,7 +12,7 @@ from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 from django.utils.safestring import SafeString
 
-from apps.alerts import channel_services, escalation, paging, services
+from apps.alerts import channel_services, escalation, oncall_admin, paging, services  # noqa: F401 - registers
 from apps.alerts.forms import ChannelForm, ContactMethodForm, RuleForm, StepForm
 from apps.alerts.models import (
     Alert,

@@ -1,7 +1,7 @@
 """What is wrong or odd with a schedule, in sentences for those who edit it. Pure; `now` is passed in."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta, tzinfo
 
 from apps.alerts import rotations
@@ -23,12 +23,12 @@ class Warned:
 
 @dataclass(frozen=True)
 class Said:
-    """What the sentences need beside the schedule: names of people, the reader's zone, who is gone, names of
-    equal layers."""
+    """What the sentences need beside the schedule: names of people, the reader's zone, who has left by
+    layer, names of equal layers."""
 
     names: Mapping[int, str]
     zone: tzinfo = UTC
-    gone: frozenset[int] = frozenset()
+    gone: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
     equal: tuple[str, ...] = ()
 
 
@@ -69,13 +69,11 @@ def _span(gap: Shift, now: datetime, zone: tzinfo) -> str:
 
 
 def _of_layer(layer: Layer, schedule: Schedule, said: Said, now: datetime) -> Iterator[Warned]:
+    for who in dict.fromkeys(said.gone.get(layer.id, ())):
+        yield Warned(f"{layer.name}: {who} is no longer active and is passed over.")
     if not layer.turns:
         yield Warned(f"{layer.name} has nobody in it.", bad=True)
         return
-    for person in sorted({p for turn in layer.turns for p in turn} & said.gone):
-        yield Warned(
-            f"{layer.name}: {said.names.get(person, 'somebody')} is no longer active and is passed over."
-        )
     if layer.ends and instant_of(layer.ends, layer.zone) <= now:
         yield Warned(f"{layer.name} has ended.")
         return
@@ -94,7 +92,7 @@ def _of_work(layer: Layer, schedule: Schedule, said: Said, now: datetime) -> Ite
     if layer.ends is None:
         busy = {person for shift in alone for person in shift.people}
         for person in dict.fromkeys(p for turn in layer.turns for p in turn):
-            if person not in busy and person not in said.gone:
+            if person not in busy:
                 who = said.names.get(person, "somebody")
                 yield Warned(f"{layer.name}: the turns of {who} always fall outside its windows.")
     deciding = rotations.shifts(Schedule(schedule.id, schedule.layers), now, now + LOOK_AHEAD)

@@ -3,10 +3,9 @@
 from collections import defaultdict
 from collections.abc import Iterable
 from datetime import datetime, timedelta
-from typing import Any
 from zoneinfo import ZoneInfo
 
-from django.db.models import Prefetch, prefetch_related_objects
+from django.db.models import Prefetch, QuerySet
 
 from apps.alerts import oncall_models as tables
 from apps.alerts import rotations, windows
@@ -15,26 +14,24 @@ OVERRIDES_KEPT_IN_SIGHT = timedelta(days=120)
 
 
 def facts_of(schedules: Iterable[tables.Schedule], now: datetime) -> dict[int, rotations.Schedule]:
-    """By id. Overrides that ended more than 120 days before `now` are left out. People who are no longer active
-    keep their turn but are not in it: a weaker layer takes over, or a gap is seen."""
-    listed = list(schedules)
-    members = tables.LayerMember.objects.select_related("user").order_by("order", "id")
-    layers = tables.Layer.objects.order_by("order", "id").prefetch_related(Prefetch("members", members))
+    """By id, read anew each time. Overrides that ended more than 120 days before `now` are left out. People who are
+    no longer active keep their turn but are not in it: a weaker layer takes over, or a gap is seen."""
+    listed = {schedule.pk: schedule for schedule in schedules}
+    layers: dict[int, list[rotations.Layer]] = defaultdict(list)
+    for layer in layers_of(listed):
+        layers[layer.schedule_id].append(_layer(layer, listed[layer.schedule_id].zone))
     recent = tables.Override.objects.filter(ends_at__gt=now - OVERRIDES_KEPT_IN_SIGHT, user__is_active=True)
-    prefetch_related_objects(
-        listed,
-        Prefetch("layers", layers, to_attr="listed_layers"),
-        Prefetch("overrides", recent.select_related("user").order_by("id"), to_attr="listed_overrides"),
-    )
-    return {schedule.pk: _schedule(schedule) for schedule in listed}
+    overrides: dict[int, list[rotations.Override]] = defaultdict(list)
+    for o in recent.filter(schedule__in=listed).order_by("id"):
+        overrides[o.schedule_id].append(rotations.Override(o.pk, o.user_id, o.starts_at, o.ends_at))
+    return {pk: rotations.Schedule(pk, tuple(layers[pk]), tuple(overrides[pk])) for pk in listed}
 
 
-def _schedule(schedule: Any) -> rotations.Schedule:
-    layers = tuple(_layer(layer, schedule.zone) for layer in schedule.listed_layers)
-    overrides = tuple(
-        rotations.Override(o.pk, o.user_id, o.starts_at, o.ends_at) for o in schedule.listed_overrides
-    )
-    return rotations.Schedule(schedule.pk, layers, overrides)
+def layers_of(schedule_ids: Iterable[int]) -> QuerySet[tables.Layer]:
+    """Layers with their members, the strongest first."""
+    members = tables.LayerMember.objects.select_related("user").order_by("order", "id")
+    layers = tables.Layer.objects.filter(schedule__in=list(schedule_ids)).order_by("order", "id")
+    return layers.prefetch_related(Prefetch("members", members))
 
 
 def _layer(layer: tables.Layer, zone: str) -> rotations.Layer:

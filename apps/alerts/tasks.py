@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from apps.alerts import paging, sending
+from apps.alerts import oncall_handover, paging, sending
 from apps.alerts import watch as watching
 from apps.core.ticks import TickReport
 
@@ -20,3 +20,8 @@ def escalate(*, now: datetime, slot: int) -> TickReport:
 def deliver(*, now: datetime, slot: int) -> TickReport:
     """Due pages go out."""
     return sending.deliver_due(now=now)
+
+
+def handover(*, now: datetime, slot: int) -> TickReport:
+    """Whose shift begins is told."""
+    return oncall_handover.tell_handovers(now=now)

@@ -25,6 +25,7 @@ urlpatterns = [
     re_path(r"^api/on-call/?$", oncall_api.OnCallNow.as_view(), name="api_on_call"),
     re_path(r"^on-call/calendar/(?P<secret>cal_[A-Za-z0-9_-]{43})\.ics$", oncall_views.calendar, name="calendar"),
     path("admin/on-call/", _protected(oncall_views.on_call), name="on_call"),
+    path("admin/on-call/load/", _protected(oncall_views.load), name="load"),
     path("admin/on-call/calendars/", _protected(oncall_views.calendars), name="calendars"),
     path(
         "admin/on-call/calendars/<int:pk>/revoke/", _protected(oncall_views.revoke_calendar), name="revoke_calendar"

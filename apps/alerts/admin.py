@@ -79,7 +79,7 @@ class StepInline(admin.StackedInline):
     model = EscalationStep
     form = StepForm
     extra = 0
-    autocomplete_fields = ("users", "team", "channel")
+    autocomplete_fields = ("users", "team", "schedule", "channel")
 
 
 class PolicyList(ChangeList):

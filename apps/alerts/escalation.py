@@ -4,10 +4,12 @@ tests assert.
 The plan is frozen when an escalation begins; editing the policy afterwards changes nothing in it.
 """
 
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field
-from datetime import datetime
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field, replace
+from datetime import datetime, timedelta
 from typing import Any
+
+from apps.alerts import rotations
 
 CLOSE_AFTER_S = 300
 LOOK_AGAIN_S = 30
@@ -47,13 +49,15 @@ class ChannelFacts:
 
 @dataclass(frozen=True)
 class StepFacts:
-    """A step as it is written in the policy; a team is given as its members."""
+    """A step as it is written in the policy; a team is given as its members, a schedule as its layers."""
 
     wait_before_s: int
     kind: str
     user_ids: tuple[int, ...] = ()
     team: str = ""
     channel: ChannelFacts | None = None
+    schedule: rotations.Schedule | None = None
+    schedule_name: str = ""
 
 
 @dataclass(frozen=True)
@@ -83,11 +87,20 @@ class Target:
 
 @dataclass(frozen=True)
 class PlannedStep:
-    """Targets of a step, the wait before it, and why somebody in it is not paged (shown red)."""
+    """Targets of a step, the wait before it, and why somebody in it is not paged (shown red).
+
+    `later` are the targets of each further round where a schedule has somebody else by then; empty when all rounds
+    are alike.
+    """
 
     wait_s: int
     targets: tuple[Target, ...]
     problems: tuple[str, ...] = ()
+    later: tuple[tuple[Target, ...], ...] = ()
+
+    def in_round(self, cycle: int) -> tuple[Target, ...]:
+        """Targets of a round, 0 being the first."""
+        return self.later[cycle - 1] if cycle and self.later else self.targets
 
 
 @dataclass(frozen=True)
@@ -109,12 +122,12 @@ class Plan:
     @property
     def reaches_nobody(self) -> bool:
         """No step pages anybody."""
-        return not any(step.targets for step in self.steps)
+        return not any(step.targets or any(step.later) for step in self.steps)
 
 
 def plan(policy: PolicyFacts, people: Mapping[int, PersonFacts], now: datetime) -> Plan:
     """The frozen plan of a policy as it would run from `now`. A person is paged once per step, however often named."""
-    steps = tuple(_step(step, people) for step in policy.steps)
+    steps = _steps(policy, people, now)
     fallback, problem = _person(policy.fallback_user_id, people)
     problems = [f"Fallback: {problem}"] if problem else []
     if not steps:
@@ -125,9 +138,51 @@ def plan(policy: PolicyFacts, people: Mapping[int, PersonFacts], now: datetime) 
     )  # fmt: skip
 
 
-def _step(step: StepFacts, people: Mapping[int, PersonFacts]) -> PlannedStep:
+def _steps(policy: PolicyFacts, people: Mapping[int, PersonFacts], now: datetime) -> tuple[PlannedStep, ...]:
+    """Every step of every round as of its own time, by the waits that the engine will make."""
+    rounds, at = [], now
+    for cycle in range(policy.repeat_count + 1):
+        pending = timedelta(seconds=policy.repeat_wait_s if cycle else 0)
+        made = []
+        for step in policy.steps:
+            due = at + pending + timedelta(seconds=step.wait_before_s)
+            made.append(_step(step, people, due))
+            if made[-1].targets:  # an empty step is passed without its wait
+                at, pending = due, timedelta()
+        rounds.append(made)
+    return tuple(_of_all_rounds(column) for column in zip(*rounds, strict=True))
+
+
+def _of_all_rounds(column: tuple[PlannedStep, ...]) -> PlannedStep:
+    """One step with what differs in further rounds; problems that come again are said once."""
+    first, later = column[0], tuple(one.targets for one in column[1:])
+    problems = tuple(dict.fromkeys(problem for one in column for problem in one.problems))
+    same = all(targets == first.targets for targets in later)
+    return PlannedStep(first.wait_s, first.targets, problems, () if same else later)
+
+
+def _step(step: StepFacts, people: Mapping[int, PersonFacts], due: datetime) -> PlannedStep:
     if step.kind == "channel":
         return _channel_step(step)
+    if step.kind in ("schedule", "schedule_next"):
+        return _duty_step(step, people, due)
+    return _people_step(step, people)
+
+
+def _duty_step(step: StepFacts, people: Mapping[int, PersonFacts], due: datetime) -> PlannedStep:
+    """Whoever the schedule has at the time of this step, or whoever follows them."""
+    if step.schedule is None:
+        return PlannedStep(step.wait_before_s, (), ("No schedule is chosen.",))
+    following = step.kind == "schedule_next"
+    who = (rotations.next_on_call if following else rotations.on_call)(step.schedule, due)
+    if who:
+        return _people_step(replace(step, user_ids=who), people)
+    said = "has nobody next" if following else "has nobody on call"
+    problem = f"{step.schedule_name} {said} at {due:%a %d %b %H:%M} UTC, when this step is due."
+    return PlannedStep(step.wait_before_s, (), (problem,))
+
+
+def _people_step(step: StepFacts, people: Mapping[int, PersonFacts]) -> PlannedStep:
     found, problems = {}, []
     for user_id in dict.fromkeys(step.user_ids):
         target, problem = _person(user_id, people)
@@ -171,10 +226,19 @@ def target_of(stored: Mapping[str, Any]) -> Target:
     return Target(**{**stored, "then": tuple(target_of(t) for t in stored.get("then", ()))})
 
 
+def _targets(stored: Iterable[Mapping[str, Any]]) -> tuple[Target, ...]:
+    return tuple(target_of(target) for target in stored)
+
+
 def plan_of(stored: Mapping[str, Any]) -> Plan:
     """A plan out of stored JSON."""
     steps = tuple(
-        PlannedStep(s["wait_s"], tuple(target_of(t) for t in s["targets"]), tuple(s["problems"]))
+        PlannedStep(
+            s["wait_s"],
+            _targets(s["targets"]),
+            tuple(s["problems"]),
+            tuple(map(_targets, s.get("later", ()))),
+        )
         for s in stored["steps"]
     )
     fallback = tuple(target_of(t) for t in stored["fallback"])
@@ -209,7 +273,7 @@ def _from(made: Plan, cycle: int, step: int) -> Stop:
     wait_s = 0
     while cycle <= made.repeat_count:
         for index in range(step, len(made.steps)):
-            if made.steps[index].targets:
+            if made.steps[index].in_round(cycle):
                 return Stop(cycle, index, wait_s + made.steps[index].wait_s)
         cycle, step, wait_s = cycle + 1, 0, made.repeat_wait_s
     return Stop(made.repeat_count, len(made.steps), CLOSE_AFTER_S, closing=True)
@@ -237,7 +301,7 @@ def preview(made: Plan, rounds: int = 2) -> Iterator[Line]:
     stop, at_s = first_stop(made), 0
     while not stop.closing and stop.cycle < rounds:
         at_s += stop.wait_s
-        for target in made.steps[stop.step].targets:
+        for target in made.steps[stop.step].in_round(stop.cycle):
             yield Line(at_s, stop.cycle + 1, target.label, target.kind, target.address)
         stop = next_stop(made, stop.cycle, stop.step)
     if stop.closing:

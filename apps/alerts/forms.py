@@ -127,12 +127,14 @@ class StepForm(forms.ModelForm):
 
     class Meta:
         model = EscalationStep
-        fields = ("order", "wait_before_s", "kind", "users", "team", "channel")
+        fields = ("order", "wait_before_s", "kind", "users", "team", "schedule", "channel")
 
     def clean(self) -> dict[str, Any]:
-        """People, a team or a channel."""
+        """People, a team, a schedule or a channel."""
         cleaned = super().clean() or {}
-        wanted = {"people": "users", "team": "team", "channel": "channel"}.get(cleaned.get("kind", ""), "")
+        fields = {"people": "users", "schedule_next": "schedule"}
+        kind = cleaned.get("kind", "")
+        wanted = fields.get(kind, kind)
         if wanted and not cleaned.get(wanted):
             self.add_error(wanted, "This step would page nobody: name somebody, or choose another kind.")
         return cleaned

@@ -117,13 +117,15 @@ class EscalationPolicy(models.Model):
 
 
 class EscalationStep(models.Model):
-    """One step of a policy: wait, then page these people, this team or this channel."""
+    """One step of a policy: wait, then page these people, this team, whoever has this schedule, or this channel."""
 
     class Kind(models.TextChoices):
         """Whom the step pages."""
 
         PEOPLE = "people", "People"
         TEAM = "team", "Team"
+        SCHEDULE = "schedule", "On call by schedule"
+        SCHEDULE_NEXT = "schedule_next", "Next on schedule"
         CHANNEL = "channel", "Channel"
 
     policy = models.ForeignKey(EscalationPolicy, models.CASCADE, related_name="steps")
@@ -131,9 +133,12 @@ class EscalationStep(models.Model):
     wait_before_s = models.PositiveIntegerField(
         default=0, validators=[MaxValueValidator(86_400)], verbose_name="wait before (seconds)"
     )
-    kind = models.CharField(max_length=8, choices=Kind, default=Kind.PEOPLE)
+    kind = models.CharField(max_length=16, choices=Kind, default=Kind.PEOPLE)
     users: "models.ManyToManyField[Any, Any]" = models.ManyToManyField(User, blank=True, related_name="+")
     team = models.ForeignKey(Team, models.PROTECT, null=True, blank=True, related_name="+")
+    schedule = models.ForeignKey(
+        "alerts.Schedule", models.PROTECT, null=True, blank=True, related_name="steps"
+    )
     channel = models.ForeignKey(Channel, models.PROTECT, null=True, blank=True, related_name="+")
 
     class Meta:

@@ -5,7 +5,7 @@ delay.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -14,7 +14,7 @@ from django.contrib.auth import get_user_model
 from django.db import connection, transaction
 from django.db.models import F, Min, Prefetch, prefetch_related_objects
 
-from apps.alerts import channels, delivery, escalation, messages, outbox
+from apps.alerts import channels, delivery, escalation, messages, oncall_facts, outbox, rotations
 from apps.alerts.escalation import ChannelFacts, MethodFacts, PersonFacts, Plan, PolicyFacts, StepFacts
 from apps.alerts.models import (
     Alert,
@@ -36,15 +36,20 @@ BATCH = 500
 
 
 # --- Facts for the plan -------------------------------------------------------------------------------------
-def policy_facts(policy: EscalationPolicy) -> PolicyFacts:
-    """A stored policy, its steps prefetched, as the pure plan wants it; a team is its members now."""
+def policy_facts(policy: EscalationPolicy, duties: Mapping[int, rotations.Schedule]) -> PolicyFacts:
+    """A stored policy, its steps prefetched, as the pure plan wants it; a team is its members now. `duties` are
+    the schedules of its steps by id."""
     return PolicyFacts(
-        policy.name, tuple(_step_facts(step) for step in policy.steps.all()), policy.repeat_count,
+        policy.name, tuple(_step_facts(step, duties) for step in policy.steps.all()), policy.repeat_count,
         policy.repeat_wait_s, policy.fallback_user_id,
     )  # fmt: skip
 
 
-def _step_facts(step: EscalationStep) -> StepFacts:
+def _step_facts(step: EscalationStep, duties: Mapping[int, rotations.Schedule]) -> StepFacts:
+    if step.kind in (EscalationStep.Kind.SCHEDULE, EscalationStep.Kind.SCHEDULE_NEXT):
+        name = step.schedule.name if step.schedule else ""
+        duty = duties.get(step.schedule_id or 0)
+        return StepFacts(step.wait_before_s, step.kind, schedule=duty, schedule_name=name)
     if step.kind == EscalationStep.Kind.CHANNEL:
         return StepFacts(step.wait_before_s, "channel", channel=_channel_facts(step.channel))
     if step.kind == EscalationStep.Kind.TEAM:
@@ -89,11 +94,14 @@ def plan_for(policy: EscalationPolicy, now: datetime) -> Plan:
 
 def plans_for(policies: list[EscalationPolicy], now: datetime) -> dict[int, Plan]:
     """Plans of several policies by id, in a fixed number of queries."""
-    steps = EscalationStep.objects.select_related("team", "channel").order_by("order", "id")
+    steps = EscalationStep.objects.select_related("team", "channel", "schedule").order_by("order", "id")
     wanted = Prefetch("steps", steps.prefetch_related("users", "team__members"))
     prefetch_related_objects(policies, wanted)
-    facts = {policy.pk: policy_facts(policy) for policy in policies}
+    scheduled = {step.schedule for policy in policies for step in policy.steps.all() if step.schedule}
+    duties = oncall_facts.facts_of(scheduled, now) if scheduled else {}
+    facts = {policy.pk: policy_facts(policy, duties) for policy in policies}
     named = {user_id for one in facts.values() for step in one.steps for user_id in step.user_ids}
+    named |= {person for duty in duties.values() for person in rotations.people_of(duty)}
     people = people_facts(named | {one.fallback_user_id for one in facts.values()})
     return {pk: escalation.plan(one, people, now) for pk, one in facts.items()}
 
@@ -200,7 +208,7 @@ def _move(run: Escalation, closing: Counter[str] | None, now: datetime) -> Move:
         return _close(run, made, closing, now)
     stop = escalation.next_stop(made, run.cycle, run.step)
     next_at = now + timedelta(seconds=max(stop.wait_s, 1))  # never two steps of one run in one tick
-    pages = _pages(run, made.steps[run.step].targets, now, delivery.page_deadline(now, next_at))
+    pages = _pages(run, made.steps[run.step].in_round(run.cycle), now, delivery.page_deadline(now, next_at))
     return Move(run, pages, stop, next_at=next_at)
 
 

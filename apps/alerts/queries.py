@@ -47,7 +47,9 @@ def _whom(run: Escalation) -> str:
     """Labels of the step that is next; nothing when only the closing look is left."""
     steps = run.plan.get("steps", [])
     step = steps[run.step] if run.step < len(steps) else {}
-    return ", ".join(target.get("label", "") for target in step.get("targets", []))
+    later = step.get("later")
+    targets = later[run.cycle - 1] if run.cycle and later else step.get("targets", [])
+    return ", ".join(target.get("label", "") for target in targets)
 
 
 # --- Panels -------------------------------------------------------------------------------------------------

@@ -230,9 +230,17 @@ def current(schedule: Schedule, at: datetime) -> Shift:
     return next(shift for shift in found if shift.starts <= at < shift.ends)
 
 
+def people_of(schedule: Schedule) -> set[int]:
+    """Everybody in any turn or override."""
+    turns = {person for layer in schedule.layers for turn in layer.turns for person in turn}
+    return turns | {override.person for override in schedule.overrides}
+
+
 def next_on_call(schedule: Schedule, at: datetime) -> tuple[int, ...]:
     """The people who follow those on call at an instant: the first others; empty when nobody else ever comes."""
     now = set(on_call(schedule, at))
+    if people_of(schedule) <= now:
+        return ()
     for days in LOOK_AHEAD_DAYS:
         for shift in shifts(schedule, at, at + timedelta(days=days)):
             others = tuple(person for person in shift.people if person not in now)

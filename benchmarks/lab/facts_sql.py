@@ -118,8 +118,8 @@ INSERT INTO telemetry_trackedhour (hour, project_id, component_id, name, subject
 SELECT at, %(project)s, c.id, t.name, t.subject, '', '', t.outcome, '', 60, 0, 0, '{}'
 FROM generate_series(date_trunc('hour', %(start)s::timestamptz), %(end)s::timestamptz, interval '1 hour') at
 CROSS JOIN (SELECT id FROM projects_component WHERE project_id = %(project)s) c
-CROSS JOIN (VALUES ('feature_used', 'export', ''), ('feature_used', 'search', ''), ('cache_performance', 'prices', 'hit'),
-  ('cache_performance', 'prices', 'miss')) t(name, subject, outcome)
+CROSS JOIN (VALUES ('feature_used', 'export', ''), ('feature_used', 'search', ''),
+  ('cache_performance', 'prices', 'hit'), ('cache_performance', 'prices', 'miss')) t(name, subject, outcome)
 """,
 )
 ROLLUPS = (

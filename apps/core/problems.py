@@ -23,7 +23,6 @@ from rest_framework.fields import get_error_detail
 from rest_framework.response import Response
 
 from apps.core import context
-from apps.core.slow_bodies import BodyTooSlow
 from apps.core.text import storable
 
 log = structlog.get_logger("portal.problem")
@@ -124,7 +123,7 @@ def kind_of(error: BaseException) -> Kind:
     if isinstance(error, DatabaseError | InterfaceError):
         return _kind_of_database(error)
     if isinstance(error, UnreadablePostError):  # the sender went away, or was too slow
-        return SLOW if isinstance(error.__cause__, BodyTooSlow) else VALIDATION
+        return SLOW if isinstance(error.__cause__, TimeoutError) else VALIDATION
     if isinstance(error, TimeoutError):
         return TIMEOUT
     return NETWORK if isinstance(error, ConnectionError) else UNKNOWN

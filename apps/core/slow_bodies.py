@@ -2,8 +2,8 @@
 
 The server reads bodies on the threads that answer, waits for each byte as long as the sender likes, and cannot be
 interrupted: a few connections that send a byte a second, or none, would hold every thread. So the bodies that are being
-read are known here, and a thread of each web process looks at them every second. It closes the receiving half of a
-connection whose body is late: the waiting read ends, and its request is refused like any other.
+read are known here, and a thread of each web process looks at them every second. Where one is late it answers in place
+of the thread that waits, and ends the connection, which ends the wait.
 """
 
 import threading
@@ -12,20 +12,21 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 from wsgiref.types import StartResponse, WSGIApplication
 
+import orjson
 import structlog
 
-from apps.core import connections
+from apps.core import context, problems
 
 Environ = dict[str, Any]
 
 log = structlog.get_logger("portal.slow_bodies")
+# Under this name the server puts the object that answers a request, whichever thread asks it to.
+PROTOCOL = "portal.protocol"
 LOOK_EVERY_S = 1.0
-# From this age on a body's connection is watched too, so that it is known when the body's end is decided on.
-WATCHED_AFTER_S = 1.0
-# A body of this age is a slow one. Only so many of them are waited for at a time.
-SLOW_AFTER_S = 3.0
-MOST_SLOW = 16
-_NOT_YET_SEEN_S = WATCHED_AFTER_S + 1.5 * LOOK_EVERY_S
+# A body of this age is a slow one. Only so many of them are waited for at a time in a process.
+SLOW_AFTER_S = 2.0
+MOST_SLOW = 48
+_TO_BE_SENT_S = 0.3
 
 
 class BodyTooSlow(TimeoutError):
@@ -35,10 +36,9 @@ class BodyTooSlow(TimeoutError):
 class Body:
     """A request's input whose reads are watched. The deadline counts from the first of them."""
 
-    def __init__(self, stream: Any, watch: "Watch", place: connections.Place, told_to_go_on: bool) -> None:
+    def __init__(self, stream: Any, watch: "Watch", protocol: Any = None) -> None:
         self._stream, self._watch = stream, watch
-        self.place = place
-        self.told_to_go_on = told_to_go_on
+        self.protocol = protocol
         self.began = 0.0
         self.is_cut = False
 
@@ -75,25 +75,21 @@ class Watch:
     def __init__(self, *, deadline_s: float, most_slow: int = MOST_SLOW) -> None:
         self.deadline_s, self.most_slow = deadline_s, most_slow
         self._reading: dict[int, Body] = {}
-        self._unanswered = connections.Unanswered()
         self._thread: threading.Thread | None = None
         self._lock = threading.Lock()
 
     def add(self, body: Body) -> None:
         """Look after it until `remove`."""
-        self._reading[id(body)] = body
-        if self._thread is None or not self._thread.is_alive():
-            self._start()
-
-    def remove(self, body: Body) -> None:
-        """Its read returned."""
-        self._reading.pop(id(body), None)
-
-    def _start(self) -> None:
         with self._lock:
+            self._reading[id(body)] = body
             if self._thread is None or not self._thread.is_alive():
                 self._thread = threading.Thread(target=self._run, name="slow-bodies", daemon=True)
                 self._thread.start()
+
+    def remove(self, body: Body) -> None:
+        """Its read returned."""
+        with self._lock:
+            self._reading.pop(id(body), None)
 
     def _run(self) -> None:
         while True:
@@ -104,23 +100,19 @@ class Watch:
                 log.exception("slow bodies could not be looked at")
 
     def look(self) -> None:
-        """End the reads that are late."""
-        now, reading = time.monotonic(), list(self._reading.copy().values())
-        if not any(now - body.began >= WATCHED_AFTER_S for body in reading):
-            self._unanswered.forget()
-            return
-        self._unanswered.look(now)
-        late = overdue(reading, now, deadline_s=self.deadline_s, most_slow=self.most_slow)
-        for body in late:
-            body.is_cut = True
-        for place, bodies in _by_place(late).items():
-            cut = self._unanswered.stop_receiving(
-                place,
-                now,
-                waiting_for_s=now - max(b.began for b in bodies) - _NOT_YET_SEEN_S,
-                idle_too=any(b.told_to_go_on for b in bodies),
+        """Refuse the bodies that are late, and end their connections."""
+        with self._lock:
+            late = overdue(
+                self._reading.values(), time.monotonic(), deadline_s=self.deadline_s, most_slow=self.most_slow
             )
-            log.warning("bodies came too slowly", bodies=len(bodies), connections=cut)
+            for body in late:
+                body.is_cut = True  # the thread that reads it answers nothing else any more
+                self._reading.pop(id(body))
+        if late:
+            log.warning("bodies came too slowly", bodies=len(late))
+        for body in late:
+            if body.protocol is not None:
+                threading.Thread(target=_refuse, args=(body.protocol,), name="slow-body", daemon=True).start()
 
 
 def overdue(bodies: Iterable[Body], now: float, *, deadline_s: float, most_slow: int) -> list[Body]:
@@ -130,11 +122,40 @@ def overdue(bodies: Iterable[Body], now: float, *, deadline_s: float, most_slow:
     return [b for n, b in enumerate(slow) if n < beyond or now - b.began >= deadline_s]
 
 
-def _by_place(bodies: list[Body]) -> dict[connections.Place, list[Body]]:
-    places: dict[connections.Place, list[Body]] = {}
-    for body in bodies:
-        places.setdefault(body.place, []).append(body)
-    return places
+class _EndsTooEarly:
+    """The bytes of an answer, then a moment for them to be sent, then no more, though one more was announced.
+
+    A server keeps a connection whose request is not read to its end, and the read would wait on; one whose answer
+    broke off it drops.
+    """
+
+    def __init__(self, body: bytes) -> None:
+        self._bodies = [body]
+
+    def __next__(self) -> bytes:
+        if self._bodies:
+            return self._bodies.pop()
+        time.sleep(_TO_BE_SENT_S)
+        raise StopIteration
+
+    def close(self) -> None:
+        """Nothing to let go of."""
+
+
+def _refuse(protocol: Any) -> None:
+    """Answer in the one form, in place of the thread that waits for the body; then the connection ends."""
+    with context.entered(context.RequestContext()) as held:
+        kind = problems.SLOW
+        said = problems.of_field("body", kind.code, kind.message)
+        body = orjson.dumps(problems.body(kind, f"body: {kind.message}", [said]))
+    headers = [
+        ("Content-Type", problems.CONTENT_TYPE),
+        ("Content-Length", str(len(body) + 1)),
+        ("X-Request-ID", held.request_id),
+        ("Access-Control-Allow-Origin", "*"),
+        ("Connection", "close"),
+    ]
+    protocol.response_iter(kind.status, headers, _EndsTooEarly(body))
 
 
 class BodyDeadline:
@@ -144,10 +165,5 @@ class BodyDeadline:
         self.inner, self.watch = inner, watch
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-        environ["wsgi.input"] = Body(
-            environ["wsgi.input"],
-            self.watch,
-            (connections.address_of(str(environ.get("REMOTE_ADDR"))), str(environ.get("SERVER_PORT"))),
-            bool(environ.get("HTTP_EXPECT")),
-        )
+        environ["wsgi.input"] = Body(environ["wsgi.input"], self.watch, environ.get(PROTOCOL))
         return self.inner(environ, start_response)

@@ -1,7 +1,7 @@
 """Failures as they were reported: events, the groups they fall into, and counters that pages and rules read."""
 
 from django.conf import settings
-from django.contrib.postgres.indexes import GinIndex, OpClass
+from django.contrib.postgres.indexes import GinIndex, HashIndex, OpClass
 from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Upper
@@ -122,6 +122,8 @@ class ErrorEvent(models.Model):
         indexes = (
             # The events of a group, newest first: its page, and previous and next.
             models.Index(fields=("group", "-id"), name="errors_event_group"),
+            # By the sender's id: a user's report names its event so, and says nothing of when it happened.
+            HashIndex(fields=("event_id",), name="errors_event_sender_id"),
         )
 
     def __str__(self) -> str:
@@ -306,3 +308,70 @@ class HitUserDay(models.Model):
                 name="errors_hituserday_sample",
             ),
         )
+
+
+class UserReport(models.Model):
+    """What somebody said about a failure. Who it was is not kept, but as a hash that counts people apart."""
+
+    project = models.ForeignKey(Project, models.CASCADE, related_name="user_reports", db_index=False)
+    report_id = models.CharField(max_length=32, help_text="The sender's id, 32 hex digits.")
+    about = models.CharField(max_length=32, blank=True, help_text="Id of the event that it is about.")
+    group = models.ForeignKey(
+        ErrorGroup, models.SET_NULL, null=True, related_name="user_reports", db_index=False,
+        help_text="That of the event, once it is known.",
+    )  # fmt: skip
+    message = models.TextField()
+    occurred_at = models.DateTimeField()
+    received_at = models.DateTimeField()
+    user_hash = models.CharField(max_length=64, blank=True)
+    url = models.CharField(max_length=500, blank=True)
+    release = models.CharField(max_length=200, blank=True)
+    environment = models.CharField(max_length=64, blank=True)
+
+    class Meta:
+        ordering = ("-received_at",)
+        default_permissions = ("view",)
+        constraints = (
+            models.UniqueConstraint(fields=("project", "report_id"), name="errors_userreport_report"),
+        )
+        indexes = (
+            # The reports of a group, newest first; a deleted group leaves them behind.
+            models.Index(fields=("group", "-received_at"), name="errors_userreport_group"),
+            # The list, and what is old enough to go.
+            models.Index(fields=("-received_at",), name="errors_userreport_latest"),
+            # Those whose event may still come.
+            models.Index(
+                fields=("received_at",), name="errors_userreport_waiting",
+                condition=Q(group__isnull=True) & ~Q(about=""),
+            ),
+        )  # fmt: skip
+
+    def __str__(self) -> str:
+        return self.message[:80]
+
+
+class Attachment(models.Model):
+    """A small text file that came beside an event, scrubbed."""
+
+    project = models.ForeignKey(Project, models.CASCADE, related_name="attachments", db_index=False)
+    event_id = models.CharField(max_length=32, help_text="The sender's id of its event, 32 hex digits.")
+    digest = models.BinaryField(max_length=32, help_text="SHA-256 of what was sent.")
+    name = models.CharField(max_length=200)
+    received_at = models.DateTimeField()
+    size = models.PositiveIntegerField(help_text="Bytes, as sent.")
+    text = models.TextField()
+
+    class Meta:
+        ordering = ("pk",)
+        default_permissions = ("view",)
+        constraints = (
+            # The files of an event; the same file again is the same row.
+            models.UniqueConstraint(
+                fields=("project", "event_id", "name", "digest"), name="errors_attachment_file"
+            ),
+        )
+        # What is old enough to go.
+        indexes = (models.Index(fields=("received_at",), name="errors_attachment_received"),)
+
+    def __str__(self) -> str:
+        return self.name

@@ -7,13 +7,23 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from apps.errors.models import ErrorEvent, ErrorGroup, ErrorMinute, GroupHour, GroupTag
+from apps.core.paging import COUNT_CAP
+from apps.errors.models import (
+    Attachment,
+    ErrorEvent,
+    ErrorGroup,
+    ErrorMinute,
+    GroupHour,
+    GroupTag,
+    UserReport,
+)
 from apps.errors.retention import days_kept
 
 HOUR = timedelta(hours=1)
 SPARK_HOURS = 24
 PAGE_DAYS = 30
 TAG_VALUES_SHOWN = 6
+REPORTS_SHOWN = 10
 
 
 @dataclass(frozen=True)
@@ -53,6 +63,9 @@ class GroupPage:
     tags: list[tuple[str, list[tuple[str, int, float]]]]
     last_day: list[int]
     last_month: list[int]
+    reports: list[UserReport]
+    report_count: int
+    attachments: list[Attachment]
     dropped_after_days: int | None = None
     days: list[datetime] = field(default_factory=list)
 
@@ -92,6 +105,9 @@ def group_page(*, group: ErrorGroup, event_id: UUID | None, now: datetime) -> Gr
         contexts=[(name, _pairs(value)) for name, value in sorted((payload.get("contexts") or {}).items())],
         tags=_tags(group),
         last_day=sparks([group.pk], now)[group.pk],
+        reports=list(UserReport.objects.filter(group=group).order_by("-received_at")[:REPORTS_SHOWN]),
+        report_count=UserReport.objects.filter(group=group).order_by()[: COUNT_CAP + 1].count(),
+        attachments=_attachments(event),
         dropped_after_days=None if event else _dropped_after(group, now),
         **_month(group, now),
     )
@@ -101,6 +117,15 @@ def _dropped_after(group: ErrorGroup, now: datetime) -> int | None:
     """Days after which the events of a group went; None if its last one should still be there."""
     days = days_kept(group.project)
     return days if group.last_seen < now - timedelta(days=days) else None
+
+
+def _attachments(event: ErrorEvent | None) -> list[Attachment]:
+    """The files that came beside the event."""
+    if event is None:
+        return []
+    return list(
+        Attachment.objects.filter(project_id=event.project_id, event_id=event.event_id).order_by("pk")
+    )
 
 
 def _month(group: ErrorGroup, now: datetime) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """How long errors are kept: events by project, counters by their width. Groups stay, with their figures, for good."""
 
+from collections import defaultdict
 from datetime import datetime, timedelta
 
 from django.conf import settings
@@ -9,7 +10,7 @@ from django.db.models import Min
 from apps.core.ids import timestamp_of, uuid_floor
 from apps.core.models import PartitionedTable
 from apps.core.ticks import TickReport
-from apps.errors.models import ErrorEvent, ErrorGroup
+from apps.errors.models import Attachment, ErrorEvent, ErrorGroup, UserReport
 from apps.projects import retention
 from apps.projects.models import Project
 
@@ -66,10 +67,26 @@ def retain(now: datetime) -> TickReport:
     done = retention.prune(
         table=EVENTS, kept=_shorter(), since=_first_events(), delete=delete_events, now=now
     )
+    prune_beside(now)
     rollups = prune_rollups(now)
     retention.audit_days(now=now)
     said = f"{done.rows} events and {rollups} counters deleted"
     return TickReport(said=said, backlog=done.waiting, oldest_at=done.oldest)
+
+
+def prune_beside(now: datetime) -> int:
+    """Delete what came beside events that their project no longer keeps, at most a statement's worth of each kind."""
+    by_days: dict[int, list[int]] = defaultdict(list)
+    for project in Project.objects.only("pk", "error_retention_days"):
+        by_days[days_kept(project)].append(project.pk)
+    deleted = 0
+    for days, projects in by_days.items():
+        old = {"project_id__in": projects, "received_at__lt": now - timedelta(days=days)}
+        reports = UserReport.objects.filter(**old).order_by("received_at").values("pk")
+        files = Attachment.objects.filter(**old).order_by("received_at").values("pk")
+        deleted += UserReport.objects.filter(pk__in=reports[: retention.BATCH_ROWS]).delete()[0]
+        deleted += Attachment.objects.filter(pk__in=files[: retention.BATCH_ROWS]).delete()[0]
+    return deleted
 
 
 def prune_rollups(now: datetime) -> int:

@@ -21,14 +21,13 @@ from apps.core import jsontext, problems
 from apps.core.refusal import Refused
 from apps.errors.new_event import NewEvent
 from apps.errors.records import CLIENT, from_record
-from apps.ingest import admission, cors, door, inbox, keys
+from apps.ingest import admission, cors, door, inbox, keys, routes
 from apps.ingest.decoding import hash_key
 from apps.ingest.keys import KeyFacts
 from apps.ingest.limits import Throttled
 from apps.ingest.models import EntryKind
 from apps.ingest.unpack import unpack
 from apps.projects.intake import Intake
-from apps.projects.queries import RoutingTable
 
 MAX_RECORD_BYTES = 256 * 1024
 MOST_RECORDS = 10_000
@@ -113,9 +112,9 @@ def body_of(request: HttpRequest, limit: int) -> bytes:
     return unpack(packed, request.headers.get("Content-Encoding", ""), max_bytes=limit)
 
 
-def intake_of(request: HttpRequest, project_id: int, source: str, routing: RoutingTable) -> Intake:
+def intake_of(request: HttpRequest, project_id: int, source: str) -> Intake:
     """What is known beside the body; a browser's own user agent is kept, a server's says nothing."""
-    rules, default = routing.of(project_id)
+    rules, default = routes.current().of(project_id)
     return Intake(
         project_id=project_id,
         received_at=timezone.now(),
@@ -137,7 +136,7 @@ def _keep(project_id: int, events: list[NewEvent]) -> None:
 
 def _single(request: HttpRequest, project_id: int, source: str) -> HttpResponse:
     record = jsontext.decode(body_of(request, MAX_RECORD_BYTES))
-    event = from_record(record, intake_of(request, project_id, source, RoutingTable()))
+    event = from_record(record, intake_of(request, project_id, source))
     _keep(project_id, [event])
     return JsonResponse({"ok": True, "id": event.event_id}, status=201)
 
@@ -155,7 +154,7 @@ def _batch(request: HttpRequest, facts: KeyFacts) -> HttpResponse:
     records = _records(request, body_of(request, settings.ENVELOPE_MAX_UNPACKED))
     admission.enter_events(facts, len(records), "records")
     taken = Taken()
-    intake = intake_of(request, facts.project_id, SERVER, RoutingTable())
+    intake = intake_of(request, facts.project_id, SERVER)
     for index, raw in enumerate(records):
         _take(taken, index, raw, intake)
     if taken.events:

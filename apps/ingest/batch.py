@@ -10,7 +10,9 @@ from apps.core import jsontext
 from apps.core.refusal import Refused
 from apps.core.scrub import REMOVED, is_secret_key, scrub_text
 from apps.core.text import storable
+from apps.errors.attachments import NewAttachment
 from apps.errors.new_event import NewEvent
+from apps.errors.user_reports import NewUserReport
 from apps.health.check_ins import NewCheckIn
 from apps.ingest import envelope
 from apps.ingest.models import InboxEntry, SetAside
@@ -39,6 +41,8 @@ class Batch:
 
     events: list[NewEvent] = field(default_factory=list)
     check_ins: list[NewCheckIn] = field(default_factory=list)
+    user_reports: list[tuple[str, NewUserReport]] = field(default_factory=list)  # behind the item's type
+    attachments: list[NewAttachment] = field(default_factory=list)
     tracked: list[Tracked] = field(default_factory=list)
     requests: list[Request] = field(default_factory=list)
     session_updates: list[SessionUpdate] = field(default_factory=list)
@@ -73,6 +77,8 @@ class Batch:
         """Take over what one entry came to, once all of it is known."""
         self.events += other.events
         self.check_ins += other.check_ins
+        self.user_reports += other.user_reports
+        self.attachments += other.attachments
         self.tracked += other.tracked
         self.requests += other.requests
         self.session_updates += other.session_updates

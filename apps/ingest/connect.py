@@ -2,6 +2,11 @@
 hold the few threads that answer requests.
 """
 
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
 import psycopg
 from django.db import connections
 
@@ -22,6 +27,31 @@ def connect(name: str, *, patience_ms: int) -> psycopg.Connection:
         "application_name": f"portal-{name}",
         "connect_timeout": CONNECT_WITHIN_S,
         "tcp_user_timeout": patience_ms,
+        "keepalives_idle": 10,
+        "keepalives_interval": 5,
+        "keepalives_count": 3,
         "options": f"{options} -c statement_timeout={patience_ms} -c synchronous_commit=on",
     }
     return psycopg.connect(**parameters, autocommit=True)
+
+
+def cut(connection: psycopg.Connection) -> None:
+    """End a connection that another thread waits on: it gets an OperationalError at once."""
+    if not connection.closed:
+        with (
+            socket.fromfd(connection.fileno(), socket.AF_UNIX, socket.SOCK_STREAM) as shared,
+            suppress(OSError),
+        ):
+            shared.shutdown(socket.SHUT_RDWR)
+
+
+@contextmanager
+def bounded(connection: psycopg.Connection, seconds: float) -> Iterator[None]:
+    """Cut the connection if what is done with it takes longer, also where the server hangs and hears no timeout."""
+    timer = threading.Timer(seconds, cut, [connection])
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()

@@ -28,10 +28,10 @@ from django.utils import timezone
 from apps.core.refusal import Refused
 from apps.core.scrub import scrub_text
 from apps.core.ticks import TickReport
-from apps.ingest import counts, facts
+from apps.ingest import counts, facts, moving, spool
 from apps.ingest.batch import Batch
 from apps.ingest.decoding import decode
-from apps.ingest.models import EntryKind, InboxEntry, SetAside
+from apps.ingest.models import EntryKind, InboxEntry, InboxWriter, SetAside
 from apps.projects.queries import RoutingTable
 
 log = structlog.get_logger("portal.drain")
@@ -41,6 +41,8 @@ MOST_PACKED = 8 * 1024 * 1024
 MOST_UNPACKED = 32 * 1024 * 1024
 # Then the tick renews its lease and says how it is going.
 WORKS_FOR_S = 1.0
+MOVES_FOR_S = 0.3
+WRITERS_KEPT_FOR = timedelta(days=30)
 # What the database refuses it will refuse again; what we stumble over may be mended within hours, so that waits.
 ATTEMPTS_AT_DATA = 3
 ATTEMPTS_AT_BUGS = 24
@@ -50,6 +52,7 @@ FIRST_WAIT_S, LONGEST_WAIT_S = 10, 3600
 def drain(*, now: datetime, slot: int) -> TickReport:
     """The tick: work until the inbox is empty or a second is over; says what is left."""
     until, total = monotonic() + WORKS_FOR_S, Drained()
+    _empty_spool(monotonic() + MOVES_FOR_S)
     routing, more = RoutingTable(), True
     while more and monotonic() < until:
         done = _drain_some(routing)
@@ -60,6 +63,19 @@ def drain(*, now: datetime, slot: int) -> TickReport:
         said=f"{total.stored} events stored", backlog=backlog, oldest_at=oldest, rejected=total.aside,
         pieces=total.taken, more=more,
     )  # fmt: skip
+
+
+def _empty_spool(until: float) -> None:
+    """What was taken while the database was away, and whoever took it does not hold any more."""
+    if spool.segments():
+        connection.ensure_connection()
+        with connection.wrap_database_errors:
+            moving.move_all(connection.connection, lambda: monotonic() < until)
+
+
+def forget_writers(now: datetime) -> int:
+    """Rows of connections and segments that are no more; what is in doubt is decided long before."""
+    return InboxWriter.objects.filter(seen_at__lt=now - WRITERS_KEPT_FOR).delete()[0]
 
 
 @dataclass
@@ -195,6 +211,7 @@ def _write(batch: Batch) -> None:
 
 
 def _left() -> tuple[int, datetime | None]:
-    """How many entries wait (counted up to 10,000) and since when the oldest does."""
+    """How many entries wait in the inbox (counted up to 10,000) and in the spool, and since when the oldest does."""
     oldest = InboxEntry.objects.order_by("pk").values_list("received_at", flat=True).first()
-    return InboxEntry.objects.order_by()[:10_000].count() if oldest else 0, oldest
+    in_inbox = InboxEntry.objects.order_by()[:10_000].count() if oldest else 0
+    return in_inbox + spool.waiting(), oldest

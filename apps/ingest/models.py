@@ -1,6 +1,7 @@
 """The durable inbox, and what was set aside. No facts of its own."""
 
 from django.db import models
+from django.db.models import functions
 
 
 class EntryKind(models.IntegerChoices):
@@ -34,6 +35,21 @@ class InboxEntry(models.Model):
     class Meta:
         default_permissions = ()
         ordering = ("id",)
+
+
+class InboxWriter(models.Model):
+    """How far one writer of the inbox has come: written in the transaction that it tells about.
+
+    A writer is a connection of the door, which counts its groups, or a segment of the spool, whose bytes are counted.
+    So a commit of which nobody heard the answer is decided by looking, and nothing is moved twice.
+    """
+
+    id = models.UUIDField(primary_key=True)
+    done = models.BigIntegerField(db_default=0)
+    seen_at = models.DateTimeField(db_default=functions.Now())
+
+    class Meta:
+        default_permissions = ()
 
 
 class SetAside(models.Model):

@@ -10,13 +10,9 @@ from hypothesis import strategies as st
 from apps.core.refusal import Refused
 from apps.health.check_ins import after, from_sentry, schedule_of, slug_of
 from apps.projects.intake import Intake
+from tests.json_values import JSON
 
 NOW = datetime(2026, 11, 2, 3, 0, tzinfo=UTC)
-JSON = st.recursive(
-    st.none() | st.booleans() | st.integers(-(2**63), 2**64 - 1) | st.floats(allow_nan=False) | st.text(),
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=20), inner, max_size=4),
-    max_leaves=12,
-)
 
 
 def intake(at=NOW, event_id="e" * 32):

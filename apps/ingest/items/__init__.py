@@ -9,7 +9,16 @@ from collections.abc import Callable
 
 from apps.ingest.batch import Batch
 from apps.ingest.envelope import Item
-from apps.ingest.items import check_in, client_report, counted, event, session, transaction
+from apps.ingest.items import (
+    attachment,
+    check_in,
+    client_report,
+    counted,
+    event,
+    feedback,
+    session,
+    transaction,
+)
 from apps.ingest.models import InboxEntry
 from apps.projects.intake import Intake
 
@@ -17,11 +26,15 @@ Reader = Callable[[Item, InboxEntry, Intake, Batch], None]
 
 READERS: dict[str, Reader] = {
     "event": event.read,
+    "attachment": attachment.read,
     "transaction": transaction.read,
     "session": session.read,
     "sessions": session.read_counts,
     "check_in": check_in.read,
     "client_report": client_report.read,
+    "feedback": feedback.read,
+    "user_report": feedback.read_user_report,
+    "user_report_v2": feedback.read,
     # Containers: what they hold is counted, none of it is kept.
     **dict.fromkeys(("log", "otel_log", "span", "trace_metric", "statsd"), counted.read),
 }

@@ -1,8 +1,11 @@
 """An error event of an SDK."""
 
+from typing import Any
+
 from apps.core import jsontext
 from apps.errors import normalise
 from apps.errors.new_event import NewEvent
+from apps.errors.user_reports import from_feedback
 from apps.ingest.batch import Batch
 from apps.ingest.envelope import Item
 from apps.ingest.models import InboxEntry
@@ -10,12 +13,18 @@ from apps.projects.intake import Intake
 
 
 def read(item: Item, entry: InboxEntry, intake: Intake, batch: Batch) -> None:
-    """One event of an envelope."""
-    batch.events.append(read_body(item.payload, intake))
+    """One event of an envelope; early SDKs sent feedback as an event of that type."""
+    event = _decoded(item.payload)
+    if isinstance(event, dict) and event.get("type") == "feedback":
+        batch.user_reports.append(("feedback", from_feedback(event, intake)))
+    else:
+        batch.events.append(normalise.from_sentry(event, intake))
 
 
 def read_body(raw: bytes, intake: Intake) -> NewEvent:
-    """One event as JSON, as an item or as the whole body of the store endpoint."""
-    return normalise.from_sentry(
-        jsontext.decode(raw, max_depth=jsontext.MAX_EVENT_DEPTH, max_keys=None), intake
-    )
+    """One event as the whole body of the store endpoint."""
+    return normalise.from_sentry(_decoded(raw), intake)
+
+
+def _decoded(raw: bytes) -> Any:
+    return jsontext.decode(raw, max_depth=jsontext.MAX_EVENT_DEPTH, max_keys=None)

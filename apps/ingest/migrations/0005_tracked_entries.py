@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("ingest", "0003_counts_by_project"),
+        ("ingest", "0004_inboxwriter"),
     ]
 
     operations = [

@@ -1,16 +1,14 @@
 """What one Sentry event costs before it reaches the database: microseconds of CPU per event and stage.
 
-    python -m benchmarks.decode [--events 2000] [--seed 1]
+    python -m benchmarks.decode [--events 2000] [--seed 1] [--runs 5] [--quick] [--markdown]
 
 The events are made here: about 9.5 kB as an SDK for Django sends them, 50 places of failure, and in each event fresh
 ids, times, addresses of objects, users and amounts. `strangers` is the worst honest case: no text seen before.
 """
 
-import argparse
 import random
-import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -23,8 +21,9 @@ from apps.errors.event_payload import kept_of
 from apps.errors.normalise import from_sentry
 from apps.ingest import auth, envelope, unpack
 from apps.projects.intake import Intake
+from benchmarks.lab import conditions, options
+from benchmarks.lab.figures import Table, spread
 
-ROUNDS = 5
 AREAS = (
     "checkout",
     "orders",
@@ -166,26 +165,27 @@ def make_envelope(event: bytes) -> bytes:
     return b"\n".join((header, item, event, b""))
 
 
-def measured(work: Callable[[Any], Any], inputs: list[Any]) -> float:
-    """Median microseconds of CPU per input over the rounds."""
+def measured(work: Callable[[Any], Any], inputs: list[Any], runs: int) -> list[float]:
+    """Microseconds of CPU per input in each run."""
     rounds = []
-    for _ in range(ROUNDS):
+    for _ in range(runs):
         before = time.process_time()
         for one in inputs:
             work(one)
         rounds.append((time.process_time() - before) / len(inputs) * 1e6)
-    return statistics.median(rounds)
+    return rounds
 
 
 def decode(raw: bytes) -> Any:
     return jsontext.decode(raw, max_depth=jsontext.MAX_EVENT_DEPTH, max_keys=None)
 
 
-def main() -> None:
-    options = argparse.ArgumentParser(description=__doc__)
-    options.add_argument("--events", type=int, default=2000)
-    options.add_argument("--seed", type=int, default=1)
-    chosen = options.parse_args()
+def main(argv: Sequence[str] | None = None) -> None:
+    asked = options.parser(__doc__)
+    asked.add_argument("--events", type=options.size, default=2000)
+    asked.add_argument("--seed", type=int, default=1)
+    asked.set_defaults(runs=5)
+    chosen = options.parse(asked, argv, events=200)
     rnd = random.Random(chosen.seed)
     now = datetime.now(UTC)
     raws = [orjson.dumps(make_event(rnd, now - timedelta(seconds=n))) for n in range(chosen.events)]
@@ -204,7 +204,7 @@ def main() -> None:
         return grouping.fingerprint(one["exceptions"], "")
 
     sizes = [sum(map(len, bodies)) // chosen.events for bodies in (raws, packed)]
-    print(f"{chosen.events} events of {sizes[0]} bytes, {sizes[1]} packed (br)")
+    table = Table(("stage", "µs of CPU per event"), "What an event costs before it reaches the database")
     stages: tuple[tuple[str, Callable[[Any], Any], list[Any]], ...] = (
         ("door: credentials", lambda _: auth.credentials(sentry_auth=header), raws),
         ("door: unpack br", lambda one: unpack.unpack(one, "br", max_bytes=10 * 2**20), packed),
@@ -218,7 +218,13 @@ def main() -> None:
         ("drain: all", lambda one: from_sentry(decode(one), intake), raws),
     )
     for name, work, inputs in stages:
-        print(f"{name:45} {measured(work, inputs):8.1f} µs")
+        table.add(name, spread(measured(work, inputs, chosen.runs)))
+    table.notes.append(
+        conditions.line(
+            f"{chosen.events} events of {sizes[0]} bytes, {sizes[1]} packed (br)", f"{chosen.runs} runs"
+        )
+    )
+    options.show(chosen, [table])
 
 
 if __name__ == "__main__":

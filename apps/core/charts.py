@@ -6,7 +6,7 @@ from itertools import pairwise
 
 MOST_SERIES = 6
 OTHER = "other"
-_STEPS = (1.0, 2.0, 5.0, 10.0)
+_STEPS = (1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0)
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Block:
 
 
 def round_top(highest: float) -> float:
-    """The lowest of 1, 2, 5 times a power of ten that is not below; 1 for nothing."""
+    """The lowest number of one digit, or 1.5, times a power of ten that is not below; 1 for nothing."""
     if highest <= 0:
         return 1.0
     power = 1.0

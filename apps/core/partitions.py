@@ -31,8 +31,9 @@ class Partitioned:
 
     def days(self) -> int | None:
         """How long a partition must stay, as of now."""
-        asked = self.longest() if self.longest else None
-        return asked if self.keep_days is None or asked is None else max(self.keep_days, asked)
+        if self.keep_days is None or self.longest is None:
+            return self.keep_days
+        return max(self.keep_days, self.longest())
 
 
 registry: dict[str, Partitioned] = {}

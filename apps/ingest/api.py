@@ -21,14 +21,13 @@ from apps.core import jsontext, problems
 from apps.core.refusal import Refused
 from apps.errors.new_event import NewEvent
 from apps.errors.records import CLIENT, from_record
-from apps.ingest import admission, cors, door, inbox, keys
+from apps.ingest import admission, cors, door, inbox, keys, routes
 from apps.ingest.decoding import hash_key
 from apps.ingest.keys import KeyFacts
 from apps.ingest.limits import Throttled
 from apps.ingest.models import EntryKind
 from apps.ingest.unpack import unpack
 from apps.projects.intake import Intake
-from apps.projects.queries import RoutingTable
 
 MAX_RECORD_BYTES = 256 * 1024
 MOST_RECORDS = 10_000
@@ -53,7 +52,7 @@ class Taken:
     late: int = 0
 
 
-def _door(take: Any) -> Any:
+def json_door(take: Any) -> Any:
     """A view around one way of taking a body: key first, then the body within its limits, one form of refusal."""
 
     @csrf_exempt
@@ -104,13 +103,15 @@ def _with(answer: HttpResponse, headers: Iterable[tuple[str, str]]) -> HttpRespo
     return answer
 
 
-def _body(request: HttpRequest, limit: int) -> bytes:
+def body_of(request: HttpRequest, limit: int) -> bytes:
+    """The unpacked body; Refused beyond the limit."""
     packed = door.read_body(request.META)
     return unpack(packed, request.headers.get("Content-Encoding", ""), max_bytes=limit)
 
 
-def _intake(request: HttpRequest, project_id: int, source: str, routing: RoutingTable) -> Intake:
-    rules, default = routing.of(project_id)
+def intake_of(request: HttpRequest, project_id: int, source: str) -> Intake:
+    """What is known beside the body; a browser's own user agent is kept, a server's says nothing."""
+    rules, default = routes.current().of(project_id)
     return Intake(
         project_id=project_id,
         received_at=timezone.now(),
@@ -131,8 +132,8 @@ def _keep(project_id: int, events: list[NewEvent]) -> None:
 
 
 def _single(request: HttpRequest, project_id: int, source: str) -> HttpResponse:
-    record = jsontext.decode(_body(request, MAX_RECORD_BYTES))
-    event = from_record(record, _intake(request, project_id, source, RoutingTable()))
+    record = jsontext.decode(body_of(request, MAX_RECORD_BYTES))
+    event = from_record(record, intake_of(request, project_id, source))
     _keep(project_id, [event])
     return JsonResponse({"ok": True, "id": event.event_id}, status=201)
 
@@ -147,10 +148,10 @@ def _client(request: HttpRequest, facts: KeyFacts) -> HttpResponse:
 
 def _batch(request: HttpRequest, facts: KeyFacts) -> HttpResponse:
     """JSON array or NDJSON: good records are kept, bad ones are told by index; 400 only if nothing was usable."""
-    records = _records(request, _body(request, settings.ENVELOPE_MAX_UNPACKED))
+    records = _records(request, body_of(request, settings.ENVELOPE_MAX_UNPACKED))
     admission.enter_events(facts, len(records), "records")
     taken = Taken()
-    intake = _intake(request, facts.project_id, SERVER, RoutingTable())
+    intake = intake_of(request, facts.project_id, SERVER)
     for index, raw in enumerate(records):
         _take(taken, index, raw, intake)
     if taken.events:
@@ -204,4 +205,4 @@ def _record(raw: Any) -> Any:
     return jsontext.decode(raw) if isinstance(raw, bytes) else raw
 
 
-server, client, batch = _door(_server), _door(_client), _door(_batch)
+server, client, batch = json_door(_server), json_door(_client), json_door(_batch)

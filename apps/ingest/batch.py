@@ -16,6 +16,7 @@ from apps.errors.user_reports import NewUserReport
 from apps.health.check_ins import NewCheckIn
 from apps.ingest import envelope
 from apps.ingest.models import InboxEntry, SetAside
+from apps.telemetry.reported import Request, SessionCounts, SessionUpdate, Tracked
 
 PREVIEW_CHARS = 200
 _READ_FOR_PREVIEW = 1024  # beyond what is shown, so that no half of a secret stays at the cut
@@ -24,6 +25,7 @@ _KNOWN_TYPES = frozenset((
     *envelope.ITEM_BYTES, "user_report_v2", "statsd", "metric_meta", "trace_metric", "log", "otel_log", "span",
     "profile", "profile_chunk", "replay", "replay_event", "replay_recording", "replay_video", "security",
     "raw_security", "nel", "form_data", "unreal_report", "store", "envelope", "records",
+    "tracked",
 ))  # fmt: skip
 UNKNOWN_TYPE = "unknown"
 
@@ -41,6 +43,10 @@ class Batch:
     check_ins: list[NewCheckIn] = field(default_factory=list)
     user_reports: list[tuple[str, NewUserReport]] = field(default_factory=list)  # behind the item's type
     attachments: list[NewAttachment] = field(default_factory=list)
+    tracked: list[Tracked] = field(default_factory=list)
+    requests: list[Request] = field(default_factory=list)
+    session_updates: list[SessionUpdate] = field(default_factory=list)
+    session_counts: list[SessionCounts] = field(default_factory=list)
     aside: list[SetAside] = field(default_factory=list)
     counts: Counter[tuple[Any, int, str, str]] = field(default_factory=Counter)
     failed: list[tuple[InboxEntry, Exception]] = field(default_factory=list)
@@ -73,6 +79,10 @@ class Batch:
         self.check_ins += other.check_ins
         self.user_reports += other.user_reports
         self.attachments += other.attachments
+        self.tracked += other.tracked
+        self.requests += other.requests
+        self.session_updates += other.session_updates
+        self.session_counts += other.session_counts
         self.aside += other.aside
         self.counts += other.counts
 

@@ -17,8 +17,10 @@ from apps.ingest.models import EntryKind, InboxEntry
 from apps.ingest.unpack import unpack
 from apps.projects.intake import Intake
 from apps.projects.queries import RoutingTable
+from apps.telemetry.reported import Tracked
 
 log = structlog.get_logger("portal.drain")
+OWN_ENCODING = (EntryKind.RECORDS, EntryKind.TRACKED)
 
 
 @lru_cache(maxsize=1)
@@ -36,7 +38,7 @@ def decode(entry: InboxEntry, batch: Batch, routing: RoutingTable) -> None:
     try:
         if not routing.has(entry.project_id):
             raise Refused("project_gone", "its project was deleted", "project")
-        if entry.kind != EntryKind.RECORDS:  # those are our own encoding, as long as the door made them
+        if entry.kind not in OWN_ENCODING:  # those are our own encoding, as long as the door made them
             limit = (
                 settings.EVENT_MAX_BYTES if entry.kind == EntryKind.STORE else settings.ENVELOPE_MAX_UNPACKED
             )
@@ -57,6 +59,8 @@ def _read(entry: InboxEntry, body: bytes, own: Batch, routing: RoutingTable) -> 
     if entry.kind == EntryKind.RECORDS:
         # Validated, scrubbed and classified at the door, which answers for each record by name.
         own.events += msgspec.msgpack.decode(body, type=list[NewEvent])
+    elif entry.kind == EntryKind.TRACKED:
+        own.tracked += msgspec.msgpack.decode(body, type=list[Tracked])
     elif entry.kind == EntryKind.STORE:
         own.events.append(event.read_body(body, _intake(entry, routing)))
     else:

@@ -168,8 +168,11 @@ def _authorise(given: auth.Credentials, project_id: int | None, environ: Environ
     return facts
 
 
-def authorise_for_project(environ: Environ) -> keys.KeyFacts:
-    """A JSON door's key, which names the project. Raises Refused (also for limits), KeysUnavailable."""
+def authorise_for_project(environ: Environ, kind: str) -> keys.KeyFacts:
+    """A JSON door's key, which names the project; what is refused for limits counts as `kind`.
+
+    Raises Refused (also for limits), KeysUnavailable.
+    """
     given = auth.credentials(
         sentry_auth=environ.get("HTTP_X_SENTRY_AUTH", ""),
         authorization=environ.get("HTTP_AUTHORIZATION", ""),
@@ -179,8 +182,8 @@ def authorise_for_project(environ: Environ) -> keys.KeyFacts:
     if facts is None:
         raise auth.AuthRefused
     cors.check(facts, environ)
-    admission.enter(facts, "records")
-    admission.enter_events(facts, 1, "records")
+    admission.enter(facts, kind)
+    admission.enter_events(facts, 1, kind)
     return facts
 
 

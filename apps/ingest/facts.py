@@ -2,26 +2,33 @@
 
 from collections import Counter
 from collections.abc import Iterable
-from datetime import date
+from datetime import date, datetime
+from typing import Protocol
 
 from django.utils import timezone
 
 from apps.errors import accompanying, storing
-from apps.errors.attachments import NewAttachment
-from apps.errors.new_event import NewEvent
-from apps.errors.user_reports import NewUserReport
-from apps.health.check_ins import NewCheckIn
 from apps.health.services import store_check_ins
 from apps.ingest.batch import Batch
+from apps.telemetry import storing as telemetry
+from apps.telemetry.count_requests import hour_of
+from apps.telemetry.reported import ActiveUser
 
 Days = Counter[tuple[date, int]]  # by day of receipt and project
+
+
+class _Received(Protocol):
+    @property
+    def received_at(self) -> datetime: ...
+    @property
+    def project_id(self) -> int: ...
 
 
 def store(batch: Batch) -> int:
     """Store the facts of a batch; how many events were new. Counts in the batch what was new and what was not."""
     stored = storing.store_batch(events=batch.events)
     _count(batch, "event", _by_day(batch.events), stored.by_day)
-    for store_more in (_store_attachments, _store_user_reports, _store_check_ins):
+    for store_more in (_store_attachments, _store_user_reports, _store_check_ins, _store_telemetry):
         store_more(batch)
     return stored.stored
 
@@ -45,7 +52,27 @@ def _store_check_ins(batch: Batch) -> None:
         _count(batch, "check_in", _by_day(batch.check_ins), done.fresh, done.over_limit)
 
 
-def _by_day(facts: Iterable[NewEvent | NewAttachment | NewUserReport | NewCheckIn]) -> Days:
+def _store_telemetry(batch: Batch) -> None:
+    """Whoever met an error was there as well."""
+    active = {
+        ActiveUser(event.project_id, hour_of(event.occurred_at), event.user_hash)
+        for event in batch.events
+        if event.user_hash
+    }
+    if not (active or batch.tracked or batch.requests or batch.session_updates or batch.session_counts):
+        return
+    done = telemetry.store_batch(
+        tracked=batch.tracked,
+        requests=batch.requests,
+        updates=batch.session_updates,
+        counts=batch.session_counts,
+        active=active,
+    )
+    _count(batch, "tracked", _by_day(batch.tracked), done.tracked)
+    _count(batch, "transaction", _by_day(batch.requests), done.requests)
+
+
+def _by_day(facts: Iterable[_Received]) -> Days:
     return Counter((one.received_at.date(), one.project_id) for one in facts)
 
 

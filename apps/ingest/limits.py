@@ -19,7 +19,7 @@ from redis.exceptions import RedisError
 from redis.retry import Retry
 
 from apps.core.refusal import Refused
-from apps.ingest.token_bucket import Answer, Bucket, Lease, Limit, per_minute
+from apps.ingest.token_bucket import NEARLY_FULL, Answer, Bucket, Lease, Limit, per_minute
 
 log = structlog.get_logger("portal.limits")
 PATIENCE_S = 0.25
@@ -36,7 +36,7 @@ local held = redis.call('HMGET', KEYS[1], 'tokens', 'at')
 local tokens, at = tonumber(held[1]) or burst, tonumber(held[2]) or now
 tokens = math.min(burst, tokens + math.max(0, now - at) * rate + back)
 local granted, wait, dry = 0, 0, 0
-local needed = math.min(wanted, burst)
+local needed = math.min(wanted, burst * tonumber(ARGV[6]))
 if tokens >= needed then
   granted = math.max(wanted, math.floor(math.min(tokens, chunk)))
   tokens = tokens - granted
@@ -168,9 +168,12 @@ def _ask(key_id: int, held: _Held, events: int, limit: Limit, now: float) -> Ans
     return held.own.ask(events, share, now=now, chunk=share.chunk, back=back)
 
 
+def name_of(key_id: int) -> str:
+    """Where Valkey keeps the bucket of a key."""
+    return f"{settings.CACHES['default'].get('KEY_PREFIX', '')}:ingest:bucket:{key_id}"
+
+
 def _ask_valkey(key_id: int, events: int, limit: Limit, back: int) -> Answer:
-    name = f"{settings.CACHES['default'].get('KEY_PREFIX', '')}:ingest:bucket:{key_id}"
-    client = _client()
-    given = (limit.rate, limit.burst, events, limit.chunk, back)
-    granted, wait, dry = client.register_script(_ASK)(keys=[name], args=given)
+    given = (limit.rate, limit.burst, events, limit.chunk, back, NEARLY_FULL)
+    granted, wait, dry = _client().register_script(_ASK)(keys=[name_of(key_id)], args=given)
     return Answer(int(granted), float(wait), float(dry))

@@ -10,6 +10,7 @@ class EntryKind(models.IntegerChoices):
     ENVELOPE = 1, "Sentry envelope"
     STORE = 2, "Sentry store"
     RECORDS = 3, "Error records"
+    TRACKED = 4, "Tracked events"
 
 
 class InboxEntry(models.Model):

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 
 # What a quota counts: events that were kept. Sessions, check-ins and reports of clients are a few bytes each.
-COUNTED_TYPES = ("event", "transaction")
+COUNTED_TYPES = ("event", "transaction", "tracked")
 COUNTED_OUTCOMES = ("stored", "counted")
 
 # Parameters: of(). One row: the project's day and month, the installation's day and month.

@@ -35,6 +35,12 @@ class Tally:
             for kind, n in items.items():
                 self._refused[day, project_id, known_type(kind), outcome] += n
 
+    def forget(self) -> None:
+        """Back to having counted nothing."""
+        with self._lock:
+            self._refused.clear()
+            self._used.clear()
+
     def is_empty(self) -> bool:
         """Whether there is nothing to write."""
         return not (self._refused or self._used)

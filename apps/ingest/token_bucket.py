@@ -1,7 +1,8 @@
 """Token buckets: how much may pass at once and over time. Arithmetic alone, `now` in seconds of any steady clock.
 
-A bucket fills at a rate up to its burst. Whoever wants more than a full bucket holds gets it from a full one, which
-then owes: over any time t no more passes than rate·t + burst, or rate·t + the largest single want where that is more.
+A bucket fills at a rate up to its burst, and over any time t no more passes than rate·t + burst. A single want that is
+larger than the bucket is met when that is nearly full, and the bucket then owes: so a large batch is possible, and paid
+for by those that follow.
 """
 
 import math
@@ -11,6 +12,7 @@ LEASED_FOR_S = 1.0
 LEAST_LEASED = 50
 # A process that was refused asks again after this at the earliest: what flows in meanwhile is one share of the rate.
 ASKS_EVERY_S = 0.05
+NEARLY_FULL = 0.9  # the rest may be leased by processes that do not use it
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +59,7 @@ class Bucket:
         """Take `wanted`, or up to `chunk` if that is more, or nothing; `back` are unused tokens of before."""
         self.tokens = min(limit.burst, self.tokens + max(0.0, now - self.at) * limit.rate + back)
         self.at = now
-        needed = min(wanted, limit.burst)
+        needed = min(wanted, limit.burst * NEARLY_FULL)
         if self.tokens >= needed:
             granted = max(wanted, math.floor(min(self.tokens, chunk)))
             self.tokens -= granted

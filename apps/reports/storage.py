@@ -6,6 +6,7 @@ same however much is stored. A fixed number of queries.
 
 import shutil
 from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -27,6 +28,7 @@ from apps.reports.retention_plan import Drop
 
 DAYS_SHOWN = 30
 GROWTH_DAYS = 7
+MOST_DAYS = 3650  # beyond ten years nobody plans a disk
 PAGE = "reports.storage"
 
 
@@ -70,7 +72,7 @@ class Room:
 
     name: str
     bytes: int
-    rows: int
+    rows: int | None
     tables: list[Table]
 
 
@@ -89,7 +91,7 @@ class Storage:
 
     rooms: list[Room]
     bytes: int
-    rows: int
+    rows: int | None
     cuts: list[Cut]
     per_day: int | None
     lasts_days: int | None
@@ -123,7 +125,8 @@ WITH RECURSIVE tree AS (
     AND c.relnamespace = current_schema()::regnamespace
   UNION ALL SELECT tree.root, i.inhrelid FROM tree JOIN pg_inherits i ON i.inhparent = tree.oid
 )
-SELECT root::regclass::text, c.relname, pg_table_size(c.oid), pg_indexes_size(c.oid), c.reltuples::bigint
+SELECT root::regclass::text, c.relname, pg_table_size(c.oid), pg_indexes_size(c.oid),
+  CASE WHEN c.reltuples < 0 THEN nullif(pg_stat_get_live_tuples(c.oid), 0) ELSE c.reltuples::bigint END
 FROM tree JOIN pg_class c ON c.oid = tree.oid WHERE c.relkind = 'r'
 """
 
@@ -145,10 +148,10 @@ def storage(now: datetime) -> Storage:
     return Storage(
         rooms=rooms,
         bytes=sum(r.bytes for r in rooms),
-        rows=sum(r.rows for r in rooms),
+        rows=_sum(r.rows for r in rooms),
         cuts=cuts,
         per_day=per_day,
-        lasts_days=disk.free // per_day if per_day and disk.holds_database else None,
+        lasts_days=min(disk.free // per_day, MOST_DAYS) if per_day and disk.holds_database else None,
         drops=retention_plan.drops(
             listed=listed, oldest=_oldest(relations), kept={p.name: days_kept(p) for p in projects}, now=now
         ),
@@ -174,10 +177,7 @@ def counters_kept() -> list[tuple[str, int]]:
 def _relations() -> list[Relation]:
     with connection.cursor() as cursor:
         cursor.execute(_RELATIONS)
-        return [
-            Relation(root, name, size, index, None if rows < 0 else rows)
-            for root, name, size, index, rows in cursor.fetchall()
-        ]
+        return [Relation(*row) for row in cursor.fetchall()]
 
 
 def _rooms(relations: list[Relation]) -> list[Room]:
@@ -195,10 +195,15 @@ def _rooms(relations: list[Relation]) -> list[Room]:
     for table in sorted(tables.values(), key=lambda t: (-t.bytes, t.name)):
         by_room[table.room].append(table)
     found = [
-        Room(name, sum(t.bytes for t in own), sum(t.rows or 0 for t in own), own)
-        for name, own in by_room.items()
+        Room(name, sum(t.bytes for t in own), _sum(t.rows for t in own), own) for name, own in by_room.items()
     ]
     return sorted(found, key=lambda room: -room.bytes)
+
+
+def _sum(estimates: Iterable[int | None]) -> int | None:
+    """Of those that are known; None where none is."""
+    known = [n for n in estimates if n is not None]
+    return sum(known) if known else None
 
 
 def _days(relations: list[Relation], table: str, now: datetime) -> dict[date, Relation]:
@@ -224,13 +229,11 @@ def _cut(
     days = [_day(day, r, counted.get(day, {}), names) for day, r in found.items()]
     full = [d.bytes for d in days if now.date() - timedelta(days=GROWTH_DAYS) <= d.day < now.date()]
     per_day = round(sum(full) / len(full)) if full else None
-    labels = [f"{d.day.day} {d.day:%b}" for d in days]
-    series = _series(days, sorted({name for d in days for name, _, _ in d.shares})) or [
-        Series(table, [d.bytes for d in days])
-    ]
+    shown = [now.date() - timedelta(days=n) for n in reversed(range(DAYS_SHOWN))]
     largest = max(days, key=lambda d: d.bytes)
     sentence = f"Bytes a day of {table}: {len(days)} days, the largest {largest.day.isoformat()}."
-    return Cut(table, days, per_day, series, labels, sentence)
+    labels = [f"{day.day} {day:%b}" for day in shown]
+    return Cut(table, days, per_day, _series(table, days, shown), labels, sentence)
 
 
 def _day(day: date, relation: Relation, counted: dict[int, int], names: dict[int, str]) -> Day:
@@ -242,10 +245,17 @@ def _day(day: date, relation: Relation, counted: dict[int, int], names: dict[int
     return Day(day, size, relation.rows, shares)
 
 
-def _series(days: list[Day], projects: list[str]) -> list[Series]:
-    """One series a project; the bytes of a day without counted rows are those of an empty partition and left out."""
-    by_day = [{name: part for name, _, part in d.shares} for d in days]
-    return [Series(name, [found.get(name, 0) for found in by_day]) for name in projects]
+def _series(table: str, days: list[Day], shown: list[date]) -> list[Series]:
+    """One series a project, or one of all where no counter tells them apart. A day without partition has no data.
+
+    The bytes of a day without counted rows are those of an empty partition and left out.
+    """
+    by_day = {d.day: d for d in days}
+    names = sorted({name for d in days for name, _, _ in d.shares})
+    if not names:
+        return [Series(table, [by_day[day].bytes if day in by_day else None for day in shown])]
+    parts = {d.day: {name: part for name, _, part in d.shares} for d in days}
+    return [Series(n, [parts[day].get(n, 0) if day in parts else None for day in shown]) for n in names]
 
 
 def _oldest(relations: list[Relation]) -> dict[str, date]:

@@ -1,5 +1,6 @@
 """From what SDKs say of sessions to updates (one session each) and counts (sessions that a server counted itself)."""
 
+from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
@@ -39,16 +40,19 @@ def update_of(session: Any, intake: Intake) -> SessionUpdate:
     )
 
 
-def counts_of(sessions: Any, intake: Intake) -> list[SessionCounts]:
-    """One item of type `sessions`: a list of buckets. One that is wrong refuses the item, since it has no id to try
-    the others again by."""
+def counts_of(sessions: Any, intake: Intake) -> tuple[list[SessionCounts], int]:
+    """One item of type `sessions`: its buckets, and how many more were late. One that is wrong refuses the item."""
     sessions = _object(sessions, "sessions")
     attrs, buckets = _attributes(sessions), sessions.get("aggregates")
     if not isinstance(buckets, list):
         raise Refused("invalid", "not a list", "aggregates")
     if len(buckets) > MOST_BUCKETS:
         raise Refused("too_many", f"more than {MOST_BUCKETS} buckets", "aggregates")
-    return [_counts(bucket, f"aggregates[{i}]", attrs, intake) for i, bucket in enumerate(buckets)]
+    found = []
+    for i, bucket in enumerate(buckets):
+        with suppress(LateSession):
+            found.append(_counts(bucket, f"aggregates[{i}]", attrs, intake))
+    return found, len(buckets) - len(found)
 
 
 def _counts(bucket: Any, where: str, attrs: dict[str, Any], intake: Intake) -> SessionCounts:

@@ -4,12 +4,13 @@ import contextlib
 import os
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 SAMPLE_EVERY_S = 1.0
+QUIET_LOOK_S = 2.0
 # A part is a name and how to find its processes: those that must be counted, children included, without overlap.
 Parts = Callable[[], dict[str, list[int]]]
 
@@ -63,6 +64,28 @@ def busy_s() -> float:
     return (sum(fields) - fields[3] - fields[4] - fields[7]) / TICKS_PER_S
 
 
+@contextlib.contextmanager
+def measured(parts: Parts) -> Iterator["Gauge"]:
+    """A gauge around a piece of work; its figures are there afterwards."""
+    gauge = Gauge(parts)
+    gauge.start()
+    try:
+        yield gauge
+    finally:
+        gauge.stop()
+
+
+def wait_until_quiet(at_most_s: float, *, cores: float = 0.25) -> float:
+    """Wait until the whole machine works less than `cores`, or no longer; the cores it worked last."""
+    deadline = time.monotonic() + at_most_s
+    while True:
+        before = busy_s()
+        time.sleep(QUIET_LOOK_S)
+        working = (busy_s() - before) / QUIET_LOOK_S
+        if working < cores or time.monotonic() > deadline:
+            return working
+
+
 def _stat(pid: int) -> list[str]:
     """Fields of /proc/<pid>/stat behind the name; field 1 is the parent, 11…14 the CPU ticks."""
     with contextlib.suppress(OSError):
@@ -77,7 +100,10 @@ def _self_s() -> float:
 
 @dataclass
 class Gauge:
-    """What the parts cost between `start` and `stop`; memory is sampled every second in between."""
+    """What the parts cost between `start` and `stop`; memory is sampled every second in between.
+
+    Of this program all counts as known, with the children it has waited for: so does the load client.
+    """
 
     parts: Parts
     cpu: dict[str, float] = field(default_factory=dict)

@@ -92,7 +92,7 @@ def test_a_days_bytes_are_shared_by_the_events_that_the_counters_have_of_each_pr
     assert [s.name for s in cut.series] == ["Desk", "Shop"]
 
 
-def test_a_day_without_partition_is_not_shown_and_one_beyond_thirty_days_neither():
+def test_a_day_without_partition_has_no_line_and_one_beyond_thirty_days_neither():
     old = NOW - 40 * DAY
     partitions.ensure(EVENTS, old, old + DAY)
     cut = next(c for c in storage.storage(NOW).cuts if c.table == EVENTS)

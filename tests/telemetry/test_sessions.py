@@ -61,7 +61,7 @@ def test_a_session_of_long_ago_or_of_the_future_is_late(away):
 
 
 def test_counts_of_a_server_are_taken_bucket_by_bucket():
-    found = sessions.counts_of(
+    found, late = sessions.counts_of(
         aggregates(
             {"started": NOW.isoformat(), "exited": 10, "errored": 2, "crashed": 1, "did": "17"},
             {"started": (NOW - timedelta(minutes=1)).isoformat(), "abnormal": 3, "unhandled": 4},
@@ -71,6 +71,15 @@ def test_counts_of_a_server_are_taken_bucket_by_bucket():
     assert [(c.healthy, c.errored, c.abnormal, c.crashed) for c in found] == [(10, 2, 0, 1), (0, 4, 3, 0)]
     assert [c.user_hash for c in found] == [user("17"), None]
     assert {(c.release, c.environment) for c in found} == {("1.0", "production")}
+    assert late == 0
+
+
+def test_a_late_bucket_is_left_out_and_said():
+    old = (NOW - timedelta(hours=80)).isoformat()
+    found, late = sessions.counts_of(
+        aggregates({"started": old, "exited": 3}, {"started": NOW.isoformat(), "exited": 2}), make_intake()
+    )
+    assert ([c.healthy for c in found], late) == ([2], 1)
 
 
 @pytest.mark.parametrize(

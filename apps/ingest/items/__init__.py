@@ -9,7 +9,16 @@ from collections.abc import Callable
 
 from apps.ingest.batch import Batch
 from apps.ingest.envelope import Item
-from apps.ingest.items import attachment, check_in, client_report, counted, event, feedback
+from apps.ingest.items import (
+    attachment,
+    check_in,
+    client_report,
+    counted,
+    event,
+    feedback,
+    session,
+    transaction,
+)
 from apps.ingest.models import InboxEntry
 from apps.projects.intake import Intake
 
@@ -18,6 +27,9 @@ Reader = Callable[[Item, InboxEntry, Intake, Batch], None]
 READERS: dict[str, Reader] = {
     "event": event.read,
     "attachment": attachment.read,
+    "transaction": transaction.read,
+    "session": session.read,
+    "sessions": session.read_counts,
     "check_in": check_in.read,
     "client_report": client_report.read,
     "feedback": feedback.read,

@@ -169,7 +169,7 @@ def counters_kept() -> list[tuple[str, int]]:
         ("Requests by the minute", settings.REQUEST_RETENTION_DAYS),
         (
             "Requests, tracked events, sessions and users by the hour and day",
-            settings.TELEMETRY_RETENTION_DAYS,
+            settings.ROLLUP_HOUR_RETENTION_DAYS,
         ),
     ]
 

@@ -6,7 +6,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("errors", "0004_hours_and_days"),
+        ("errors", "0005_user_reports_and_attachments"),
         ("projects", "0004_quotas_and_key_use"),
     ]
 

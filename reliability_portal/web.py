@@ -9,6 +9,7 @@ from typing import Any
 
 from granian import Granian
 from granian.constants import HTTPModes, Interfaces
+from granian.http import HTTP1Settings
 from granian.log import LogLevels
 from granian.server import mp as granian_workers
 
@@ -19,6 +20,7 @@ from reliability_portal.fork import share_memory
 # For each worker. Begun when needed: slow bodies may hold most of them, and these are left for everybody else.
 _THREADS = slow_bodies.MOST_SLOW + 16
 _STOP_WITHIN_S = 2
+_HEADERS_MAX = 64 * 1024  # bytes of a request's first line and header lines together
 
 
 def application() -> Callable[..., Any]:
@@ -62,6 +64,8 @@ def main(host: str, port: int, workers: int) -> None:
     """Serve until SIGTERM."""
     die_with_parent(os.getppid())
     preload()
+    from django.conf import settings
+
     granian_workers._wsgi_call_wrap = _with_protocol  # type: ignore[assignment]
     server = Granian(
         "reliability_portal.wsgi:application",
@@ -69,6 +73,9 @@ def main(host: str, port: int, workers: int) -> None:
         port=port,
         interface=Interfaces.WSGI,
         http=HTTPModes.http1,  # what proxies and SDKs speak: the other one would be a second set of limits to guard
+        http1_settings=HTTP1Settings(
+            header_read_timeout=min(settings.BODY_DEADLINE_S, 60) * 1000, max_buffer_size=_HEADERS_MAX
+        ),
         websockets=False,
         workers=workers,
         blocking_threads=_THREADS,

@@ -15,6 +15,7 @@ GROUPS = {
     "tests/core/test_up.py": "processes",
     "tests/core/test_embedded.py": "processes",
     "tests/demo/test_demo.py": "demo",
+    "tests/hostile/": "hostile",
 }
 
 

@@ -52,8 +52,11 @@ class Taken:
     late: int = 0
 
 
-def json_door(take: Any) -> Any:
-    """A view around one way of taking a body: key first, then the body within its limits, one form of refusal."""
+def json_door(take: Any, kind: str = "records") -> Any:
+    """A view around one way of taking a body: key first, then the body within its limits, one form of refusal.
+
+    What is refused for limits is counted as items of `kind`.
+    """
 
     @csrf_exempt
     def view(request: HttpRequest) -> HttpResponse:
@@ -62,7 +65,7 @@ def json_door(take: Any) -> Any:
         if request.method != "POST":
             return _with_cors(problems.problem(problems.METHOD, "Use POST."), {"Allow": "POST, OPTIONS"})
         try:
-            facts = door.authorise_for_project(request.META)
+            facts = door.authorise_for_project(request.META, kind)
             return _with(take(request, facts), cors.headers(facts, request.META))
         except Refused as refused:
             return _with_cors(refusal(refused))

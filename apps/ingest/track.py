@@ -20,4 +20,4 @@ def _track(request: HttpRequest, facts: KeyFacts) -> HttpResponse:
     return JsonResponse({"ok": True})
 
 
-track = api.json_door(_track)
+track = api.json_door(_track, "tracked")

@@ -1,5 +1,6 @@
 """Bodies unpacked within limits: by the bytes that come out and by progress, so that a bomb costs its limit at most."""
 
+import binascii
 import zlib
 
 import brotli
@@ -11,6 +12,8 @@ from apps.core.refusal import Refused
 ZSTD_MAX_WINDOW = 8 * 1024 * 1024
 # A zstd block is at most 128 KiB, made of at least 4 bytes: so one bite overshoots by 8 MiB at most.
 _ZSTD_BITE = 256
+# The first byte of every zlib stream, in base64; JSON never begins so.
+OLD_PACKING = b"e"
 _GZIP_MAX_MEMBERS = 16
 _GZIP = 31
 _ZLIB = 15
@@ -60,6 +63,18 @@ def unpack(body: bytes, coding: str, *, max_bytes: int) -> bytes:
     if decoder is None:
         raise UnknownCoding
     return decoder(body, max_bytes)
+
+
+def unpack_old(body: bytes, *, max_bytes: int) -> bytes:
+    """What clients of before 2014 sent to the store endpoint: zlib in base64, and no header that said so.
+
+    Raises BodyTooLarge (413), BrokenBody (400).
+    """
+    try:
+        packed = binascii.a2b_base64(body)
+    except binascii.Error as error:
+        raise BrokenBody("base64") from error
+    return _deflate(packed, max_bytes)
 
 
 def _gunzip(body: bytes, limit: int) -> bytes:

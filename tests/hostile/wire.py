@@ -59,6 +59,12 @@ def read_answer(opened: socket.socket) -> Answer:
     first, *lines = received.partition(b"\r\n\r\n")[0].decode("latin-1").split("\r\n")
     headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
     body = received.partition(b"\r\n\r\n")[2]
+    while headers.get("transfer-encoding") == "chunked" and not body.endswith(b"0\r\n\r\n"):
+        if not (piece := _receive(opened)):
+            break
+        body += piece
+    if headers.get("transfer-encoding") == "chunked":
+        body = b"".join(body.split(b"\r\n")[1::2])
     while len(body) < int(headers.get("content-length", 0)) and (piece := _receive(opened)):
         body += piece
     return Answer(int(first.split()[1]), headers, body)

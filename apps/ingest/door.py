@@ -21,7 +21,7 @@ from apps.core.slow_bodies import BodyTooSlow
 from apps.ingest import admission, auth, cors, envelope, inbox, keys
 from apps.ingest.limits import Throttled
 from apps.ingest.models import EntryKind
-from apps.ingest.unpack import unpack
+from apps.ingest.unpack import opened
 from apps.projects.event_id import parse_event_id
 
 Environ = dict[str, Any]
@@ -121,19 +121,28 @@ def receive(environ: Environ, project_id: int, endpoint: str) -> tuple[str, keys
     packed = read_body(environ)
     coding = environ.get("HTTP_CONTENT_ENCODING", "").strip().lower()
     if facts is not None and endpoint == "store":
-        body = unpack(packed, coding, max_bytes=settings.EVENT_MAX_BYTES)
-        kind, named = EntryKind.STORE, _id_of_event(body)
+        with opened(packed, coding, max_bytes=settings.EVENT_MAX_BYTES) as body:
+            kind, named = EntryKind.STORE, _id_of_event(body)
     else:
-        split = envelope.split(unpack(packed, coding, max_bytes=settings.ENVELOPE_MAX_UNPACKED))
-        if facts is None:
-            facts = _authorise(auth.credentials(dsn=split.header.get("dsn")), project_id, environ)
-            admission.enter(facts, endpoint)
-        admission.enter_items(facts, split.items, taken=1)
-        kind, named = EntryKind.ENVELOPE, split.event_id
+        kind = EntryKind.ENVELOPE
+        named, facts = _look_into_envelope(packed, coding, facts, project_id, environ)
     event_id = named or uuid4().hex
     known_as = inbox.encode_context({"event_id": event_id})
     inbox.accept(inbox.Entry(project_id, kind, packed, "" if coding == "identity" else coding, known_as))
     return event_id, facts
+
+
+def _look_into_envelope(
+    packed: bytes, coding: str, facts: keys.KeyFacts | None, project_id: int, environ: Environ
+) -> tuple[str | None, keys.KeyFacts]:
+    """Its event's id, and its key where no header had one. What was unpacked is gone when it returns."""
+    with opened(packed, coding, max_bytes=settings.ENVELOPE_MAX_UNPACKED) as body:
+        split = envelope.split(body)
+        if facts is None:
+            facts = _authorise(auth.credentials(dsn=split.header.get("dsn")), project_id, environ)
+            admission.enter(facts, "envelope")
+        admission.enter_items(facts, split.items, taken=1)
+        return split.event_id, facts
 
 
 def _id_of_event(body: bytes) -> str | None:

@@ -1,6 +1,9 @@
 """Bodies unpacked within limits: by the bytes that come out and by progress, so that a bomb costs its limit at most."""
 
+import threading
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import brotli
 import zstandard
@@ -12,6 +15,8 @@ ZSTD_MAX_WINDOW = 8 * 1024 * 1024
 # A zstd block is at most 128 KiB, made of at least 4 bytes: so one bite overshoots by 8 MiB at most.
 _ZSTD_BITE = 256
 _GZIP_MAX_MEMBERS = 16
+SMALL_BYTES = 128 * 1024
+_room = threading.BoundedSemaphore(1)
 _GZIP = 31
 _ZLIB = 15
 _RAW_DEFLATE = -15
@@ -60,6 +65,38 @@ def unpack(body: bytes, coding: str, *, max_bytes: int) -> bytes:
     if decoder is None:
         raise UnknownCoding
     return decoder(body, max_bytes)
+
+
+@contextmanager
+def opened(body: bytes, coding: str, *, max_bytes: int) -> Iterator[bytes]:
+    """The unpacked body as long as somebody looks at it, at most SMALL_BYTES of it or in the one room for large ones.
+
+    What is decoded takes up to 25 times as much memory as its text: so of many bombs that come at once, one in each
+    process is open. Raises as `unpack`.
+    """
+    try:
+        small = (
+            None if _needs_room(body, coding) else unpack(body, coding, max_bytes=min(SMALL_BYTES, max_bytes))
+        )
+    except BodyTooLarge:
+        if max_bytes <= SMALL_BYTES:
+            raise
+        small = None
+    if small is not None:
+        yield small
+        return
+    with _room:
+        yield unpack(body, coding, max_bytes=max_bytes)
+
+
+def _needs_room(body: bytes, coding: str) -> bool:
+    """A zstd frame may ask for a window that is larger than all it unpacks to."""
+    if coding.strip().lower() != "zstd":
+        return False
+    try:
+        return zstandard.get_frame_parameters(body).window_size > SMALL_BYTES
+    except zstandard.ZstdError:
+        return False  # no frame at all
 
 
 def _gunzip(body: bytes, limit: int) -> bytes:

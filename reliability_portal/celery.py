@@ -35,8 +35,12 @@ TICKS = (
     Tick("errors.link", 30, "apps.errors.tasks.link", SLOW),
     # events that their project no longer keeps, counters past their time
     Tick("errors.retain", 600, "apps.errors.tasks.retain", SLOW, lease_s=300),
+    # counters of requests, tracked events, sessions and users past their time
+    Tick("telemetry.retain", 3600, "apps.telemetry.tasks.retain", SLOW, lease_s=300),
     # runs of reporting jobs past their time
     Tick("health.retain", 3600, "apps.health.tasks.retain", SLOW, lease_s=300),
+    # writers of the inbox that are no more
+    Tick("ingest.retain", 3600, "apps.ingest.tasks.retain", SLOW),
     # partitions ahead of now, retention
     Tick("core.partitions", 3600, "apps.core.tasks.partitions", SLOW),
 )

@@ -11,10 +11,10 @@ from django.template.response import TemplateResponse
 from django.utils import timezone
 
 from apps.audit.admin import AuditedAdmin
-from apps.core.admin import Button, ButtonsMixin, FastListMixin, ReasonForm
+from apps.core.admin import Button, ButtonsMixin, FastListMixin, ReadOnlyMixin, ReasonForm
 from apps.core.paging import COUNT_CAP
 from apps.errors import queries, services
-from apps.errors.models import ErrorGroup, GroupStatus
+from apps.errors.models import ErrorGroup, GroupStatus, UserReport
 
 MAY = "errors.resolve_errorgroup"
 
@@ -145,3 +145,19 @@ def _lede(count: int) -> str:
         if not count
         else f"{shown} error group{'s' if count != 1 else ''}, latest first."
     )
+
+
+@admin.register(UserReport)
+class UserReportAdmin(FastListMixin, ReadOnlyMixin):
+    """What users said, latest first, whether or not it is about a failure that is known."""
+
+    list_display = ("received_at", "said", "group", "project", "release", "environment")
+    list_select_related = ("group", "project")
+    list_filter = (("project", admin.RelatedOnlyFieldListFilter), "environment")
+    search_fields = ("message",)
+    sortable_by = ()
+
+    @admin.display(description="message")
+    def said(self, report: UserReport) -> str:
+        """Its first words."""
+        return report.message[:200]

@@ -7,13 +7,26 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from apps.errors.models import ErrorEvent, ErrorGroup, ErrorMinute, GroupHour, GroupTag
+from django.db import connection
+
+from apps.core.paging import COUNT_CAP
+from apps.errors.models import (
+    Attachment,
+    ErrorEvent,
+    ErrorGroup,
+    ErrorMinute,
+    GroupHour,
+    GroupTag,
+    UserReport,
+)
 from apps.errors.retention import days_kept
+from apps.errors.sampled import sampled_at
 
 HOUR = timedelta(hours=1)
 SPARK_HOURS = 24
 PAGE_DAYS = 30
 TAG_VALUES_SHOWN = 6
+REPORTS_SHOWN = 10
 
 
 @dataclass(frozen=True)
@@ -53,7 +66,11 @@ class GroupPage:
     tags: list[tuple[str, list[tuple[str, int, float]]]]
     last_day: list[int]
     last_month: list[int]
+    reports: list[UserReport]
+    report_count: int
+    attachments: list[Attachment]
     dropped_after_days: int | None = None
+    sampled_at: datetime | None = None
     days: list[datetime] = field(default_factory=list)
 
 
@@ -92,6 +109,10 @@ def group_page(*, group: ErrorGroup, event_id: UUID | None, now: datetime) -> Gr
         contexts=[(name, _pairs(value)) for name, value in sorted((payload.get("contexts") or {}).items())],
         tags=_tags(group),
         last_day=sparks([group.pk], now)[group.pk],
+        sampled_at=sampled_at(payload),
+        reports=list(UserReport.objects.filter(group=group).order_by("-received_at")[:REPORTS_SHOWN]),
+        report_count=UserReport.objects.filter(group=group).order_by()[: COUNT_CAP + 1].count(),
+        attachments=_attachments(event),
         dropped_after_days=None if event else _dropped_after(group, now),
         **_month(group, now),
     )
@@ -101,6 +122,15 @@ def _dropped_after(group: ErrorGroup, now: datetime) -> int | None:
     """Days after which the events of a group went; None if its last one should still be there."""
     days = days_kept(group.project)
     return days if group.last_seen < now - timedelta(days=days) else None
+
+
+def _attachments(event: ErrorEvent | None) -> list[Attachment]:
+    """The files that came beside the event."""
+    if event is None:
+        return []
+    return list(
+        Attachment.objects.filter(project_id=event.project_id, event_id=event.event_id).order_by("pk")
+    )
 
 
 def _month(group: ErrorGroup, now: datetime) -> dict[str, Any]:
@@ -192,3 +222,15 @@ def errors_between(
     for severity, n in rows.values_list("severity", "n"):
         found[severity] += n
     return dict(found)
+
+
+def same_hour_on_days_before(project_id: int, hour: datetime, days: int) -> list[int]:
+    """A project's errors in the hour that begins at `hour`, on each of so many days before: one query."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT coalesce(sum(m.n), 0)::bigint FROM generate_series(1, %s) AS back "
+            "LEFT JOIN errors_errorminute m ON m.project_id = %s AND m.minute >= %s - make_interval(days => back) "
+            "AND m.minute < %s - make_interval(days => back) GROUP BY back",
+            [days, project_id, hour, hour + HOUR],
+        )
+        return [n for (n,) in cursor.fetchall()]

@@ -22,14 +22,13 @@ from apps.core import jsontext, problems
 from apps.core.refusal import Refused
 from apps.errors.new_event import NewEvent
 from apps.errors.records import CLIENT, from_record
-from apps.ingest import admission, cors, door, inbox, keys
+from apps.ingest import admission, cors, door, inbox, keys, routes
 from apps.ingest.decoding import hash_key
 from apps.ingest.keys import KeyFacts
 from apps.ingest.limits import Throttled
 from apps.ingest.models import EntryKind
 from apps.ingest.unpack import opened
 from apps.projects.intake import Intake
-from apps.projects.queries import RoutingTable
 
 MAX_RECORD_BYTES = 256 * 1024
 MOST_RECORDS = 10_000
@@ -65,8 +64,11 @@ class Taken:
         self.events.clear()
 
 
-def json_door(take: Any) -> Any:
-    """A view around one way of taking a body: key first, then the body within its limits, one form of refusal."""
+def json_door(take: Any, kind: str = "records") -> Any:
+    """A view around one way of taking a body: key first, then the body within its limits, one form of refusal.
+
+    What is refused for limits is counted as items of `kind`.
+    """
 
     @csrf_exempt
     def view(request: HttpRequest) -> HttpResponse:
@@ -75,7 +77,7 @@ def json_door(take: Any) -> Any:
         if request.method != "POST":
             return _with_cors(problems.problem(problems.METHOD, "Use POST."), {"Allow": "POST, OPTIONS"})
         try:
-            facts = door.authorise_for_project(request.META)
+            facts = door.authorise_for_project(request.META, kind)
             return _with(take(request, facts), cors.headers(facts, request.META))
         except Refused as refused:
             return _with_cors(refusal(refused))
@@ -122,9 +124,9 @@ def opened_body(request: HttpRequest, limit: int) -> AbstractContextManager[byte
     return opened(packed, request.headers.get("Content-Encoding", ""), max_bytes=limit)
 
 
-def intake_of(request: HttpRequest, project_id: int, source: str, routing: RoutingTable) -> Intake:
+def intake_of(request: HttpRequest, project_id: int, source: str) -> Intake:
     """What is known beside the body; a browser's own user agent is kept, a server's says nothing."""
-    rules, default = routing.of(project_id)
+    rules, default = routes.current().of(project_id)
     return Intake(
         project_id=project_id,
         received_at=timezone.now(),
@@ -144,7 +146,7 @@ def _keep(project_id: int, packed: list[bytes]) -> None:
 
 def _single(request: HttpRequest, project_id: int, source: str) -> HttpResponse:
     with opened_body(request, MAX_RECORD_BYTES) as body:
-        event = from_record(jsontext.decode(body), intake_of(request, project_id, source, RoutingTable()))
+        event = from_record(jsontext.decode(body), intake_of(request, project_id, source))
     _keep(project_id, [msgspec.msgpack.encode([event])])
     return JsonResponse({"ok": True, "id": event.event_id}, status=201)
 
@@ -177,7 +179,7 @@ def _usable(request: HttpRequest, facts: KeyFacts, body: bytes) -> Taken:
     records = _records(request, body)
     admission.enter_events(facts, len(records), "records")
     taken = Taken()
-    intake = intake_of(request, facts.project_id, SERVER, RoutingTable())
+    intake = intake_of(request, facts.project_id, SERVER)
     for index, raw in enumerate(records):
         _take(taken, index, raw, intake)
     taken.pack()

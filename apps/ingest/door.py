@@ -1,4 +1,5 @@
-"""The Sentry door: `POST /api/<project>/envelope/` and `/store/`, answered before Django's own request handling.
+"""The Sentry door: `POST /api/<project>/envelope/`, `/store/` and `/api/tunnel/`, answered before Django's own request
+handling.
 
 Half of what an event costs is spent here, so nothing stands in front: no session, no middleware, no full decode. The
 key is looked up in this process, the body is unpacked within its limits, headers are read, and the packed body goes
@@ -21,13 +22,13 @@ from apps.core.slow_bodies import BodyTooSlow
 from apps.ingest import admission, auth, cors, envelope, inbox, keys
 from apps.ingest.limits import Throttled
 from apps.ingest.models import EntryKind
-from apps.ingest.unpack import opened
+from apps.ingest.unpack import OLD_PACKING, opened, room, unpack_old
 from apps.projects.event_id import parse_event_id
 
 Environ = dict[str, Any]
 
 log = structlog.get_logger("portal.door")
-_PATH = re.compile(r"/api/([0-9]{1,18})/(envelope|store)/?")
+_PATH = re.compile(r"/api/(?:([0-9]{1,18})/(envelope|store)|tunnel)/?")
 # Senders' words may stand in a message, and a header line holds neither line ends nor letters beyond ASCII.
 _NOT_FOR_HEADERS = re.compile(r"[^ -~]")
 _MOST_OF_A_HEADER = 300
@@ -73,10 +74,11 @@ class Door:
             return _preflight(environ, start_response)
         if environ["REQUEST_METHOD"] != "POST":
             return _refuse(start_response, problems.METHOD, "Use POST.", extra=[("Allow", "POST, OPTIONS")])
-        return self._receive(environ, start_response, int(match[1]), match[2])
+        project_id = int(match[1]) if match[1] else None
+        return self._receive(environ, start_response, project_id, match[2] or "envelope")
 
     def _receive(
-        self, environ: Environ, start_response: StartResponse, project_id: int, endpoint: str
+        self, environ: Environ, start_response: StartResponse, project_id: int | None, endpoint: str
     ) -> Iterable[bytes]:
         try:
             event_id, facts = receive(environ, project_id, endpoint)
@@ -102,44 +104,62 @@ def _preflight(environ: Environ, start_response: StartResponse) -> Iterable[byte
         return _refuse_input(start_response, refused)
 
 
-def receive(environ: Environ, project_id: int, endpoint: str) -> tuple[str, keys.KeyFacts]:
+def receive(environ: Environ, project_id: int | None, endpoint: str) -> tuple[str, keys.KeyFacts]:
     """Take one request; the event's id once it is durable, and its key. Raises Refused, InboxUnavailable,
-    KeysUnavailable.
+    KeysUnavailable. Without a project it is a tunnel's: the envelope's own DSN decides, and nothing else.
     """
-    given = {
-        "sentry_auth": environ.get("HTTP_X_SENTRY_AUTH", ""),
-        "authorization": environ.get("HTTP_AUTHORIZATION", ""),
-        "query": environ.get("QUERY_STRING", ""),
-    }
-    early = endpoint == "store" or auth.has_credentials(**given)
-    facts = None
-    if early:  # a stranger's body is not even read, nor that of a key which has sent too much
-        facts = _authorise(auth.credentials(**given), project_id, environ)
-        admission.enter(facts, endpoint)
-        if endpoint == "store":
-            admission.enter_events(facts, 1)
+    facts = None if project_id is None else _enter_early(environ, project_id, endpoint)
     packed = read_body(environ)
     coding = environ.get("HTTP_CONTENT_ENCODING", "").strip().lower()
     if facts is not None and endpoint == "store":
-        with opened(packed, coding, max_bytes=settings.EVENT_MAX_BYTES) as body:
-            kind, named = EntryKind.STORE, _id_of_event(body)
+        kind = EntryKind.STORE
+        named, packed, coding = _look_into_event(packed, coding)
     else:
         kind = EntryKind.ENVELOPE
         named, facts = _look_into_envelope(packed, coding, facts, project_id, environ)
     event_id = named or uuid4().hex
     known_as = inbox.encode_context({"event_id": event_id})
-    inbox.accept(inbox.Entry(project_id, kind, packed, "" if coding == "identity" else coding, known_as))
+    inbox.accept(
+        inbox.Entry(facts.project_id, kind, packed, "" if coding == "identity" else coding, known_as)
+    )
     return event_id, facts
 
 
+def _enter_early(environ: Environ, project_id: int, endpoint: str) -> keys.KeyFacts | None:
+    """A stranger's body is not even read, nor that of a key which has sent too much. None: the body will tell."""
+    given = {
+        "sentry_auth": environ.get("HTTP_X_SENTRY_AUTH", ""),
+        "authorization": environ.get("HTTP_AUTHORIZATION", ""),
+        "query": environ.get("QUERY_STRING", ""),
+    }
+    if endpoint != "store" and not auth.has_credentials(**given):
+        return None
+    facts = _authorise(auth.credentials(**given), project_id, environ)
+    admission.enter(facts, endpoint)
+    if endpoint == "store":
+        admission.enter_events(facts, 1)
+    return facts
+
+
+def _look_into_event(packed: bytes, coding: str) -> tuple[str | None, bytes, str]:
+    """Its id, and how it is kept: what was packed in the old way is kept as it came out."""
+    with opened(packed, coding, max_bytes=settings.EVENT_MAX_BYTES) as body:
+        if not body.startswith(OLD_PACKING):
+            return _id_of_event(body), packed, coding
+        with room:
+            unpacked = unpack_old(body, max_bytes=settings.EVENT_MAX_BYTES)
+            return _id_of_event(unpacked), unpacked, ""
+
+
 def _look_into_envelope(
-    packed: bytes, coding: str, facts: keys.KeyFacts | None, project_id: int, environ: Environ
+    packed: bytes, coding: str, facts: keys.KeyFacts | None, project_id: int | None, environ: Environ
 ) -> tuple[str | None, keys.KeyFacts]:
     """Its event's id, and its key where no header had one. What was unpacked is gone when it returns."""
     with opened(packed, coding, max_bytes=settings.ENVELOPE_MAX_UNPACKED) as body:
         split = envelope.split(body)
         if facts is None:
-            facts = _authorise(auth.credentials(dsn=split.header.get("dsn")), project_id, environ)
+            given = auth.credentials(dsn=split.header.get("dsn"))
+            facts = _authorise(given, given.project_id if project_id is None else project_id, environ)
             admission.enter(facts, "envelope")
         admission.enter_items(facts, split.items, taken=1)
         return split.event_id, facts
@@ -153,7 +173,7 @@ def _id_of_event(body: bytes) -> str | None:
     return parse_event_id(event.get("event_id"))
 
 
-def _authorise(given: auth.Credentials, project_id: int, environ: Environ) -> keys.KeyFacts:
+def _authorise(given: auth.Credentials, project_id: int | None, environ: Environ) -> keys.KeyFacts:
     """One constant answer for every wrong key; a right key of another project or page is told so."""
     facts = keys.find(given.key)
     if facts is None:
@@ -164,8 +184,11 @@ def _authorise(given: auth.Credentials, project_id: int, environ: Environ) -> ke
     return facts
 
 
-def authorise_for_project(environ: Environ) -> keys.KeyFacts:
-    """A JSON door's key, which names the project. Raises Refused (also for limits), KeysUnavailable."""
+def authorise_for_project(environ: Environ, kind: str) -> keys.KeyFacts:
+    """A JSON door's key, which names the project; what is refused for limits counts as `kind`.
+
+    Raises Refused (also for limits), KeysUnavailable.
+    """
     given = auth.credentials(
         sentry_auth=environ.get("HTTP_X_SENTRY_AUTH", ""),
         authorization=environ.get("HTTP_AUTHORIZATION", ""),
@@ -175,8 +198,8 @@ def authorise_for_project(environ: Environ) -> keys.KeyFacts:
     if facts is None:
         raise auth.AuthRefused
     cors.check(facts, environ)
-    admission.enter(facts, "records")
-    admission.enter_events(facts, 1, "records")
+    admission.enter(facts, kind)
+    admission.enter_events(facts, 1, kind)
     return facts
 
 

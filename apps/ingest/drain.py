@@ -31,7 +31,7 @@ from apps.core.ticks import TickReport
 from apps.ingest import counts, facts, moving, spool
 from apps.ingest.batch import Batch
 from apps.ingest.decoding import decode
-from apps.ingest.models import EntryKind, InboxEntry, SetAside
+from apps.ingest.models import EntryKind, InboxEntry, InboxWriter, SetAside
 from apps.projects.queries import RoutingTable
 
 log = structlog.get_logger("portal.drain")
@@ -42,6 +42,7 @@ MOST_UNPACKED = 32 * 1024 * 1024
 # Then the tick renews its lease and says how it is going.
 WORKS_FOR_S = 1.0
 MOVES_FOR_S = 0.3
+WRITERS_KEPT_FOR = timedelta(days=30)
 # What the database refuses it will refuse again; what we stumble over may be mended within hours, so that waits.
 ATTEMPTS_AT_DATA = 3
 ATTEMPTS_AT_BUGS = 24
@@ -70,6 +71,11 @@ def _empty_spool(until: float) -> None:
         connection.ensure_connection()
         with connection.wrap_database_errors:
             moving.move_all(connection.connection, lambda: monotonic() < until)
+
+
+def forget_writers(now: datetime) -> int:
+    """Rows of connections and segments that are no more; what is in doubt is decided long before."""
+    return InboxWriter.objects.filter(seen_at__lt=now - WRITERS_KEPT_FOR).delete()[0]
 
 
 @dataclass

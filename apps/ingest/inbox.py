@@ -58,6 +58,9 @@ class InboxFull(InboxUnavailable):
 _Waiting = tuple[tuple[Entry, ...], "Future[None]"]
 
 
+_END: _Waiting = ((), Future())  # wakes a thread that is to end
+
+
 @dataclass
 class _Flight:
     """A group on its way. `in_doubt`: its COMMIT was sent, and nobody knows whether it arrived."""
@@ -123,7 +126,11 @@ class Committer:
         done.result(timeout=max(left, 0))
 
     def close(self) -> None:
-        """Let go of the connection and of the segment; the next entry opens another."""
+        """End the thread, and let go of the connection and of the segment; the next entry begins anew."""
+        thread, self._thread = self._thread, None
+        if thread is not None:
+            self._waiting.put(_END)
+            thread.join(WAIT_AT_MOST_S)
         self._drop_connection()
         self._spool.close()
         self._depth = self._depth_bytes = 0
@@ -148,7 +155,7 @@ class Committer:
         return too_deep or self._disk_is_full
 
     def _run(self) -> None:
-        while True:
+        while self._thread is threading.current_thread():
             waiting = self._collect()
             if waiting:
                 entries = [entry for handed_in, _ in waiting for entry in handed_in]
@@ -165,7 +172,7 @@ class Committer:
                 group.append(self._waiting.get_nowait())
         except Empty:
             pass
-        return [(entries, done) for entries, done in group if done.set_running_or_notify_cancel()]
+        return [(e, done) for e, done in group if done is not _END[1] and done.set_running_or_notify_cancel()]
 
     # --- One group ------------------------------------------------------------------------------------------------
     def _keep(self, flight: _Flight) -> None:

@@ -8,10 +8,11 @@ from typing import Any
 import psycopg
 import structlog
 from django.conf import settings
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from apps.ingest import quotas
-from apps.ingest.connect import connect
+from apps.ingest.connect import bounded, connect
 from apps.ingest.token_bucket import Bucket, Limit
 from apps.projects.models import ProjectKey
 from apps.projects.origins import normal_form
@@ -162,6 +163,12 @@ def _ask(public_key: str, *, wait_s: float) -> KeyFacts | None:
         _asking.release()
 
 
+def read(rows: QuerySet[Any, Any]) -> list[tuple[Any, ...]]:
+    """Rows of `values_list`, asked over the door's own connection. Raises psycopg.Error while the database is away."""
+    with _asking:
+        return _asked(*rows.query.sql_with_params())
+
+
 def _facts(row: tuple[Any, ...], spent: quotas.Quota | None) -> KeyFacts:
     pk, project_id, origins, rate = row[:4]
     return KeyFacts(project_id, tuple(normal_form(o) or o for o in origins), pk, rate, spent)
@@ -198,11 +205,16 @@ def _fetch(sql: str, parameters: Any) -> list[tuple[Any, ...]]:
     """The rows; a connection that went stale while idle is replaced once."""
     if _link.connection is not None and not _link.connection.closed:
         try:
-            return _link.connection.execute(sql.encode(), parameters).fetchall()
+            return _rows(_link.connection, sql, parameters)
         except psycopg.OperationalError:
             _drop()
     _link.connection = connect("keys", patience_ms=PATIENCE_MS)
-    return _link.connection.execute(sql.encode(), parameters).fetchall()
+    return _rows(_link.connection, sql, parameters)
+
+
+def _rows(connection: psycopg.Connection, sql: str, parameters: Any) -> list[tuple[Any, ...]]:
+    with bounded(connection, PATIENCE_MS / 1000):
+        return connection.execute(sql.encode(), parameters).fetchall()
 
 
 def _drop() -> None:

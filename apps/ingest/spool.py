@@ -26,7 +26,7 @@ from apps.ingest.entries import Entry
 SEGMENT_BYTES = 64 * 1024 * 1024
 _SUFFIX = ".segment"
 _MARK = b"\x8fRP1"
-_HEAD = struct.Struct("<4sIIH")  # mark, bytes of the record, their CRC-32, entries in it
+_HEAD = struct.Struct("<4sIIH")  # mark, bytes of the record, their CRC-32 begun with the next, entries in it
 
 
 class SpoolFull(Exception):
@@ -91,7 +91,7 @@ class Spool:
     def append(self, group: Group) -> None:
         """Return once the group is on disk. Raises SpoolFull if it cannot be, and then leaves nothing of it behind."""
         body = _encode(group)
-        record = _HEAD.pack(_MARK, len(body), zlib.crc32(body), len(group.entries)) + body
+        record = _HEAD.pack(_MARK, len(body), zlib.crc32(body, len(group.entries)), len(group.entries)) + body
         with self._lock:
             if size_bytes() + len(record) > settings.SPOOL_MAX_BYTES:
                 raise SpoolFull("the spool is full")
@@ -196,10 +196,10 @@ class Segment:
         left = os.fstat(self.handle).st_size - at
         head = os.pread(self.handle, _HEAD.size, at)
         if len(head) == _HEAD.size and head.startswith(_MARK):
-            _, length, checksum, _ = _HEAD.unpack(head)
+            _, length, checksum, entries = _HEAD.unpack(head)
             raw = os.pread(self.handle, min(_HEAD.size + length, left), at)
             body = raw[_HEAD.size :]
-            if len(body) == length and zlib.crc32(body) == checksum:
+            if len(body) == length and zlib.crc32(body, entries) == checksum:
                 return _decoded(body), raw
         return self._damaged(at)
 
@@ -230,9 +230,9 @@ def _decoded(body: bytes) -> Group | None:
 def _is_whole(data: bytes, at: int) -> bool:
     if len(data) < at + _HEAD.size:
         return False
-    length, checksum = _HEAD.unpack_from(data, at)[1:3]
+    length, checksum, entries = _HEAD.unpack_from(data, at)[1:]
     body = data[at + _HEAD.size : at + _HEAD.size + length]
-    return len(body) == length and zlib.crc32(body) == int(checksum)
+    return len(body) == length and zlib.crc32(body, entries) == int(checksum)
 
 
 def _was_acknowledged(rest: bytes) -> bool:

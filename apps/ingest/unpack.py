@@ -1,5 +1,6 @@
 """Bodies unpacked within limits: by the bytes that come out and by progress, so that a bomb costs its limit at most."""
 
+import binascii
 import threading
 import zlib
 from collections.abc import Iterator
@@ -14,9 +15,11 @@ from apps.core.refusal import Refused
 ZSTD_MAX_WINDOW = 8 * 1024 * 1024
 # A zstd block is at most 128 KiB, made of at least 4 bytes: so one bite overshoots by 8 MiB at most.
 _ZSTD_BITE = 256
+# The first byte of every zlib stream, in base64; JSON never begins so.
+OLD_PACKING = b"e"
 _GZIP_MAX_MEMBERS = 16
 SMALL_BYTES = 128 * 1024
-_room = threading.BoundedSemaphore(1)
+room = threading.RLock()  # for one large body at a time, and what it is decoded to
 _GZIP = 31
 _ZLIB = 15
 _RAW_DEFLATE = -15
@@ -85,7 +88,7 @@ def opened(body: bytes, coding: str, *, max_bytes: int) -> Iterator[bytes]:
     if small is not None:
         yield small
         return
-    with _room:
+    with room:
         yield unpack(body, coding, max_bytes=max_bytes)
 
 
@@ -97,6 +100,18 @@ def _needs_room(body: bytes, coding: str) -> bool:
         return zstandard.get_frame_parameters(body).window_size > SMALL_BYTES
     except zstandard.ZstdError:
         return False  # no frame at all
+
+
+def unpack_old(body: bytes, *, max_bytes: int) -> bytes:
+    """What clients of before 2014 sent to the store endpoint: zlib in base64, and no header that said so.
+
+    Raises BodyTooLarge (413), BrokenBody (400).
+    """
+    try:
+        packed = binascii.a2b_base64(body)
+    except binascii.Error as error:
+        raise BrokenBody("base64") from error
+    return _deflate(packed, max_bytes)
 
 
 def _gunzip(body: bytes, limit: int) -> bytes:

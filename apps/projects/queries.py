@@ -1,23 +1,26 @@
 """Reads of the projects room that others build on."""
 
 from collections import defaultdict
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Iterable
+from typing import Any
+
+from django.db.models import QuerySet
 
 from apps.projects.models import Project, RoutingRule
 
 
 class RoutingTable:
-    """Routing rules and default components of all projects, read once for a run of the drain."""
+    """Routing rules and default components of all projects, read once; `read` fetches rows in a way of its own."""
 
-    def __init__(self) -> None:
+    def __init__(self, read: Callable[[QuerySet[Any, Any]], Iterable[tuple[Any, ...]]] = list) -> None:
         self._rules: dict[int | None, list[tuple[int, str, str]]] = defaultdict(list)
-        for project_id, order, pattern, component in RoutingRule.objects.order_by("order", "pk").values_list(
-            "project_id", "order", "pattern", "component"
+        rules = RoutingRule.objects.order_by("order", "pk")
+        for project_id, order, pattern, component in read(
+            rules.values_list("project_id", "order", "pattern", "component")
         ):
             self._rules[project_id].append((order, pattern, component))
-        self._defaults = dict(
-            Project.objects.exclude(default_component=None).values_list("pk", "default_component__name")
-        )
+        named = Project.objects.exclude(default_component=None)
+        self._defaults: dict[int, str] = dict(read(named.values_list("pk", "default_component__name")))
         self._joined: dict[int, tuple[tuple[str, str], ...]] = {}
         self._projects: set[int] = set()
 

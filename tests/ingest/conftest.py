@@ -2,7 +2,7 @@
 
 import pytest
 
-from apps.ingest import inbox, keys, limits
+from apps.ingest import inbox, keys, limits, routes
 
 
 @pytest.fixture(autouse=True)
@@ -10,5 +10,6 @@ def _door_without_memory(settings, tmp_path):
     settings.DATA_DIR = tmp_path
     yield
     keys.forget()
+    routes.forget()
     limits.forget()
     inbox.close()

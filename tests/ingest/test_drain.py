@@ -136,12 +136,12 @@ def test_an_event_without_a_time_of_use_is_placed_by_its_receipt_and_counted_onc
 
 # --- What is counted, and what is set aside ---
 def test_other_items_are_counted_by_type_and_unknown_ones_together():
-    items = [("transaction", b"{}"), ("session", b"{}"), ("session", b"{}"), ("replay_event", b"nope"),
+    items = [("profile", b"{}"), ("replay_video", b"{}"), ("replay_video", b"{}"), ("replay_event", b"nope"),
              ("mallorys", b"x"), ("\N{PILE OF POO}", b""), ("session", b"x" * 17 * 1024)]  # fmt: skip
     make_entry(make_project(), make_envelope(sent(), more=tuple(items)))
     run()
     assert counts() == {
-        ("event", "stored"): 1, ("transaction", "counted"): 1, ("session", "counted"): 2,
+        ("event", "stored"): 1, ("profile", "counted"): 1, ("replay_video", "counted"): 2,
         ("replay_event", "counted"): 1, ("unknown", "counted"): 2, ("session", "too_large"): 1,
     }  # fmt: skip
     assert not SetAside.objects.exists()
@@ -323,7 +323,7 @@ def test_an_entry_over_which_decoding_stumbles_is_kept_and_the_rest_of_the_batch
 
     monkeypatch.setattr(normalise, "from_sentry", stumble)
     project = make_project()
-    make_entry(project, make_envelope(sent(1), {"message": "stumble"}, more=(("session", b"{}"),)))
+    make_entry(project, make_envelope(sent(1), {"message": "stumble"}, more=(("replay_video", b"{}"),)))
     make_entry(project, make_envelope(sent(2)))
     assert run().backlog == 1
     assert counts() == {("event", "stored"): 1}
@@ -331,7 +331,7 @@ def test_an_entry_over_which_decoding_stumbles_is_kept_and_the_rest_of_the_batch
     wait_is_over()
     run()
     assert ErrorEvent.objects.count() == 3
-    assert counts() == {("event", "stored"): 3, ("session", "counted"): 1}
+    assert counts() == {("event", "stored"): 3, ("replay_video", "counted"): 1}
     assert not SetAside.objects.exists()
 
 
@@ -350,7 +350,7 @@ def test_a_database_that_is_away_or_of_another_version_is_no_entrys_fault(poison
 @pytest.mark.django_db(transaction=True)
 def test_a_drain_that_dies_between_storing_and_committing_leaves_everything_to_the_next(monkeypatch):
     project = make_project()
-    make_entry(project, make_envelope(sent(1), more=(("session", b"{}"),)))
+    make_entry(project, make_envelope(sent(1), more=(("replay_video", b"{}"),)))
 
     def die(_):
         assert ErrorEvent.objects.count() == 1
@@ -364,7 +364,7 @@ def test_a_drain_that_dies_between_storing_and_committing_leaves_everything_to_t
     monkeypatch.setattr(drain, "_write", write)
     run()
     assert ErrorEvent.objects.count() == 1
-    assert counts() == {("event", "stored"): 1, ("session", "counted"): 1}
+    assert counts() == {("event", "stored"): 1, ("replay_video", "counted"): 1}
 
 
 # --- How much at once ---

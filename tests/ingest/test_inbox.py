@@ -61,11 +61,11 @@ def test_what_waits_together_is_committed_together(committer, monkeypatch):
     """The first commit is held up until all others wait."""
     write, groups = committer._write, []
 
-    def slow(entries):
-        groups.append(len(entries))
+    def slow(flight):
+        groups.append(len(flight.group.entries))
         if len(groups) == 1:
             _until(lambda: committer._waiting.qsize() + groups[0] == 32)
-        write(entries)
+        write(flight)
 
     monkeypatch.setattr(committer, "_write", slow)
     at_once(32, lambda n: committer.accept(make_entry(n)))
@@ -91,8 +91,8 @@ def test_several_entries_of_one_request_are_kept_together_or_not_at_all(committe
 def test_a_commit_that_fails_answers_everybody_who_waits_and_the_next_one_works(committer, monkeypatch):
     write = committer._write
 
-    def broken(entries):
-        raise psycopg.errors.DiskFull("no space left")
+    def broken(flight):
+        raise psycopg.errors.UndefinedTable("of another version")
 
     monkeypatch.setattr(committer, "_write", broken)
 
@@ -121,10 +121,10 @@ def test_a_request_that_was_told_to_come_again_is_not_kept_behind_its_back(commi
     monkeypatch.setattr(inbox, "WAIT_AT_MOST_S", 0.2)
     write, begun, go = committer._write, threading.Event(), threading.Event()
 
-    def stuck(entries):
+    def stuck(flight):
         begun.set()
         go.wait(10)
-        write(entries)
+        write(flight)
 
     monkeypatch.setattr(committer, "_write", stuck)
 

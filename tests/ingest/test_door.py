@@ -336,7 +336,7 @@ def test_a_bug_of_ours_is_answered_in_the_one_form_without_its_words(monkeypatch
         raise RuntimeError("hunter2")
 
     project = make_project()
-    monkeypatch.setattr(door, "unpack", broken)
+    monkeypatch.setattr(door, "opened", broken)
     answer = send(project)
     refused(answer, 500, "error")
     assert b"hunter2" not in answer.body

@@ -25,7 +25,7 @@ from unittest import mock
 from apps.core import embedded
 from benchmarks.lab import conditions, corpus, gauges, options
 from benchmarks.lab.figures import Table, percentile, rounded, spread
-from benchmarks.lab.portal import ASKED, scratch
+from benchmarks.lab.portal import environment, scratch
 
 WARM_UP = 3
 
@@ -87,10 +87,7 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
 def standing(data: Path) -> Iterator[None]:
     """Embedded servers, a migrated database, and Django in this process."""
     data.mkdir()
-    kept = {k: v for k, v in os.environ.items() if k not in ASKED}
-    with mock.patch.dict(
-        os.environ, {**kept, "PORTAL_DATA_DIR": str(data), "LOG_LEVEL": "error"}, clear=True
-    ):
+    with mock.patch.dict(os.environ, environment(data, LOG_LEVEL="error"), clear=True):
         os.environ["DJANGO_SETTINGS_MODULE"] = "reliability_portal.settings"
         with embedded.running(data, title="a benchmark", own=True):
             import django

@@ -109,11 +109,21 @@ class Board:
 
     def table(self) -> Table:
         """Rows in the order in which columns name them, foreign cores last."""
-        rows = dict.fromkeys(row for _, cells in self.columns for row in cells if row != "foreign cores")
         table = Table(("", *(name for name, _ in self.columns)), self.title, notes=self.notes)
-        for row in (*rows, "foreign cores"):
+        for row in self._rows():
             table.add(row, *(cells.get(row) for _, cells in self.columns))
         return table
+
+    def _rows(self) -> list[str]:
+        """A row that only a later column has stands behind the row that it follows there."""
+        rows: list[str] = []
+        for _, cells in self.columns:
+            at = 0
+            for row in cells:
+                if row not in rows:
+                    rows.insert(at, row)
+                at = rows.index(row) + 1
+        return sorted(rows, key=lambda row: row == "foreign cores")
 
 
 def by_part(title: str, runs: list[dict[str, float]]) -> dict[str, Cell]:

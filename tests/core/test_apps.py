@@ -31,7 +31,8 @@ def test_a_process_that_starts_knows_them_before_it_does_anything(tmp_path):
         "DJANGO_SETTINGS_MODULE": "reliability_portal.settings",
     }
     program = "\n".join([
-        "import sys, django", "django.setup()", "from apps.core.scrub import scrub_text", "print(scrub_text(sys.argv[1]))",
+        "import sys, django", "django.setup()",
+        "from apps.core.scrub import scrub_text", "print(scrub_text(sys.argv[1]))",
     ])  # fmt: skip
     said = "k" * 50 + "|tulip lantern|bread knife|garden-gate|window-sill|harmless"
     told = subprocess.run(

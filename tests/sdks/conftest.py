@@ -52,5 +52,6 @@ def stored(portal: Portal, name: str, enough) -> dict:
     try:
         eventually(settled, f"what {name} sent", 60)
     except AssertionError as late:
-        raise AssertionError(f"{late}; there is {found}") from late
+        shown = {key: value for key, value in found.items() if key != "events"}
+        raise AssertionError(f"{late}; there is {shown}, {[e['title'] for e in found['events']]}") from late
     return found

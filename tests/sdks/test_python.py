@@ -1,5 +1,6 @@
 """sentry-sdk for Python with its integrations and its own transport: what each item becomes."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -10,8 +11,9 @@ APPS = Path(__file__).parent / "apps"
 
 
 def run(app: str, dsn: str) -> None:
+    own = {name: value for name, value in os.environ.items() if name != "DJANGO_SETTINGS_MODULE"}
     done = subprocess.run(
-        [sys.executable, APPS / app, dsn], capture_output=True, text=True, timeout=120, cwd=APPS
+        [sys.executable, APPS / app, dsn], capture_output=True, text=True, timeout=120, cwd=APPS, env=own
     )
     assert done.returncode == 0, done.stderr[-3000:]
 

@@ -4,7 +4,7 @@ import sys
 
 import sentry_sdk
 from celery import Celery
-from celery.contrib.testing.worker import start_worker
+from celery.worker import state
 from sentry_sdk.crons import monitor
 from sentry_sdk.integrations.celery import CeleryIntegration
 
@@ -15,7 +15,7 @@ sentry_sdk.init(
     environment="test",
     traces_sample_rate=1.0,
 )
-app = Celery("jobs", broker="memory://", backend="cache+memory://")
+app = Celery("jobs", broker="memory://")
 SCHEDULE = {
     "schedule": {"type": "crontab", "value": "0 3 * * *"},
     "timezone": "Europe/Vienna",
@@ -38,9 +38,13 @@ def cleanup():
     raise ValueError("nothing to clean")
 
 
+@app.task
+def stop():
+    """Ends the worker when the others are done."""
+    state.should_stop = 0
+
+
 if __name__ == "__main__":
-    with start_worker(app, perform_ping_check=False, pool="solo", loglevel="ERROR"):
-        nightly.delay().get(timeout=20)
-        cleanup.delay().get(timeout=20, propagate=False)
-    sentry_sdk.flush(10)
-    sentry_sdk.get_client().close(10)
+    for task in (nightly, cleanup, stop):
+        task.delay()
+    app.worker_main(["worker", "--pool=solo", "--loglevel=ERROR", "--without-gossip", "--without-mingle"])

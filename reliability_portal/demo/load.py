@@ -21,7 +21,7 @@ from apps.errors.models import ErrorGroup
 from apps.incidents.models import Incident
 from apps.projects import services as projects
 from apps.projects.models import Component, Project, Team
-from reliability_portal.demo import cast, history, story
+from reliability_portal.demo import cast, history, story, telemetry
 
 BATCH = 1000
 Say = Callable[[str], None]
@@ -41,6 +41,8 @@ def load(*, now: datetime, seed: int, say: Say, n_errors: int = story.ERRORS) ->
         components = _components(project)
         policy = _policy(people)
     errors(project=project, moments=story.moments(now, seed, n_errors), now=now, seed=seed, say=say)
+    say("requests, features, sessions")
+    telemetry.write(project=project, components=components, now=now, seed=seed)
     say("decisions about groups, past incidents, post-mortems")
     with transaction.atomic():
         _decide(project, people, now)
@@ -114,9 +116,9 @@ def errors(*, project: Project, moments: list[story.Moment], now: datetime, seed
     partitions.ensure("errors_errorevent", now - timedelta(days=story.DAYS + 2), now + timedelta(days=1))
     for start in range(0, len(moments), BATCH):
         chunk = enumerate(moments[start : start + BATCH], start)
-        storing.store_batch(
-            events=[story.event_of(m, i, project.pk, now, seed) for i, m in chunk], backfilled=True
-        )
+        events = [story.event_of(m, i, project.pk, now, seed) for i, m in chunk]
+        storing.store_batch(events=events, backfilled=True)
+        telemetry.hit(events, now)
         if start % (BATCH * 10) == 0:
             say(f"errors: {start:,} of {len(moments):,}")
 

@@ -11,6 +11,7 @@ from django.utils import timezone
 
 from apps.core.zones import zone_names
 from apps.reports import pages, portal_health, storage_page, triage
+from apps.reports.analytics import page as analytics
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,7 @@ MENU: dict[str, tuple[Entry, ...]] = {
     ),
     "Reliability": (
         Entry("Errors", "admin:errors_errorgroup_changelist", "bug", "errors.view_errorgroup"),
+        Entry("Analytics", "admin:analytics", "chart", "errors.view_errorgroup"),
         Entry("Tracked events", "admin:telemetry_trackedevent_changelist", "pulse", "telemetry.view_trackedevent"),
         Entry("User reports", "admin:errors_userreport_changelist", "person", "errors.view_userreport"),
         Entry("Heartbeats", "admin:health_heartbeat_changelist", "clock", "health.view_heartbeat"),
@@ -104,6 +106,8 @@ class PortalAdminSite(admin.AdminSite):
             path("mail/", self.admin_view(pages.kept_mail), name="kept_mail"),
             path("mail/<str:name>/", self.admin_view(pages.kept_message), name="kept_message"),
             path("search/", self.admin_view(pages.search), name="search"),
+            path("analytics/", self.admin_view(analytics.show), name="analytics"),
+            path("analytics/feed/", self.admin_view(analytics.feed_part), name="analytics_feed"),
             path("storage/", self.admin_view(storage_page.show), name="storage"),
             *super().get_urls(),
         ]

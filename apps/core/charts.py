@@ -11,20 +11,21 @@ _STEPS = (1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0)
 
 @dataclass(frozen=True)
 class Series:
-    """One thing over time; None where there is no data, which is not zero."""
+    """One thing over time; None where there is no data, which is not zero. `tone` names a colour, such as sev1."""
 
     name: str
     values: Sequence[float | None]
+    tone: str = ""
 
 
 @dataclass(frozen=True)
 class Block:
-    """A rectangle of a column in hundredths of the chart's height, `y` from the top; `tone` 1 to 6, or 0: the rest."""
+    """A rectangle of a column in hundredths of the chart's height, `y` from the top, of the series at `place`."""
 
     x: int
     y: float
     height: float
-    tone: int
+    place: int
 
 
 def round_top(highest: float) -> float:
@@ -40,7 +41,10 @@ def round_top(highest: float) -> float:
 
 
 def fold(series: Sequence[Series], most: int = MOST_SERIES) -> list[Series]:
-    """The largest series first; what is beyond `most` is one grey series called "other"."""
+    """The largest series first; what is beyond `most` is one grey series called "other". Series with own colours
+    stay in their order."""
+    if all(s.tone for s in series) and len(series) <= most:
+        return list(series)
     ordered = sorted(series, key=lambda s: -sum(v or 0 for v in s.values))
     if len(ordered) <= most:
         return ordered
@@ -60,9 +64,8 @@ def blocks(series: Sequence[Series], top: float) -> list[Block]:
             edges.append(edges[-1] + (value or 0))
         for place, (low, high) in enumerate(pairwise(edges)):
             if high > low:
-                tone = 0 if series[place].name == OTHER and place >= MOST_SERIES else place + 1
                 height = max((high - low) / top * 100, 0.8)
-                found.append(Block(x, round(100 - low / top * 100 - height, 2), round(height, 2), tone))
+                found.append(Block(x, round(100 - low / top * 100 - height, 2), round(height, 2), place))
     return found
 
 

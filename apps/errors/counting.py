@@ -58,15 +58,18 @@ def _count_minutes(fresh: list[Placed]) -> None:
 
 def _count_endpoints(fresh: list[Placed]) -> None:
     counts = Counter(
-        (_minute(p.event.occurred_at), p.event.project_id, p.event.route[:200])
+        (_minute(p.event.occurred_at), p.component_id, p.event.route[:200], p.event.project_id)
         for p in fresh
         if p.event.route
     )
     rows_of(
-        "INSERT INTO errors_endpointminute (minute, project_id, endpoint, n) "
-        "SELECT * FROM jsonb_to_recordset(%s::jsonb) AS t(minute timestamptz, project_id bigint, endpoint text, "
-        "n bigint) ON CONFLICT (minute, project_id, endpoint) DO UPDATE SET n = errors_endpointminute.n + excluded.n",
-        [{"minute": m, "project_id": p, "endpoint": e, "n": n} for (m, p, e), n in sorted(counts.items())],
+        "INSERT INTO errors_endpointminute AS old (minute, component_id, project_id, endpoint, n) "
+        "SELECT * FROM jsonb_to_recordset(%s::jsonb) AS t(minute timestamptz, component_id bigint, project_id bigint, "
+        "endpoint text, n bigint) ON CONFLICT (minute, component_id, endpoint) DO UPDATE SET n = old.n + excluded.n",
+        [
+            {"minute": m, "component_id": c, "project_id": p, "endpoint": e, "n": n}
+            for (m, c, e, p), n in sorted(counts.items())
+        ],
     )
 
 

@@ -6,6 +6,7 @@ from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Upper
 
+from apps.core.distinct import SAMPLE_END
 from apps.core.severity import RecordSeverity
 from apps.projects.models import Component, Project
 
@@ -167,6 +168,7 @@ class EndpointMinute(models.Model):
 
     id = models.BigAutoField(primary_key=True)
     project = models.ForeignKey(Project, models.CASCADE, db_index=False)
+    component = models.ForeignKey(Component, models.CASCADE, null=True, db_index=False)
     minute = models.DateTimeField()
     endpoint = models.CharField(max_length=200)
     n = models.BigIntegerField()
@@ -174,7 +176,9 @@ class EndpointMinute(models.Model):
     class Meta:
         default_permissions = ()
         constraints = (
-            models.UniqueConstraint(fields=("minute", "project", "endpoint"), name="errors_endpoint_minute"),
+            models.UniqueConstraint(
+                fields=("minute", "component", "endpoint"), name="errors_endpoint_minute"
+            ),
         )
 
 
@@ -280,10 +284,6 @@ class HitUserDay(models.Model):
     exact for every range that ends now, by whole hours. A user is the first 128 bits of the keyed hash.
     """
 
-    # A count over weeks looks at every sixteenth user where there are too many: half a byte of the key.
-    SAMPLE_END = "10000000-0000-0000-0000-000000000000"
-    SAMPLED_ONE_IN = 16
-
     id = models.BigAutoField(primary_key=True)
     day = models.DateField()
     project = models.ForeignKey(Project, models.CASCADE, db_index=False, db_constraint=False)
@@ -301,10 +301,11 @@ class HitUserDay(models.Model):
             ),
         )
         indexes = (
+            # The sixteenth of the users that apps.core.distinct looks at where there are too many.
             models.Index(
                 fields=("day", "project", "component", "user_key"),
                 include=("last_hour",),
-                condition=Q(user_key__lt="10000000-0000-0000-0000-000000000000"),
+                condition=Q(user_key__lt=SAMPLE_END),
                 name="errors_hituserday_sample",
             ),
         )

@@ -18,6 +18,7 @@ from apps.ingest.quotas import COUNTED_TYPES, Quota
 from apps.ingest.tally import tally
 
 RATE_LIMITED, OVER_QUOTA = "rate_limited", "over_quota"
+REFUSED = {RATE_LIMITED: "faster than a key's limit", OVER_QUOTA: "over a quota"}
 # A quota may be raised before it resets, and senders who were told to wait for weeks would not notice.
 LONGEST_WAIT_S = 3600
 _CATEGORIES = ("error", "transaction")  # the SDKs' words for COUNTED_TYPES

@@ -7,6 +7,7 @@ those seconds is still taken. Pure but for the one statement, which whoever asks
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
+from typing import Any
 
 # What a quota counts: events that were kept. Sessions, check-ins and reports of clients are a few bytes each.
 COUNTED_TYPES = ("event", "transaction", "tracked")
@@ -49,7 +50,7 @@ class Quota:
         return self.used >= self.limit
 
 
-def parameters(project_id: int, today: date, *, all_projects: bool) -> dict[str, object]:
+def parameters(project_id: int, today: date, *, all_projects: bool) -> dict[str, Any]:
     """Of USED. Reading all projects costs more, so it is asked for only where the installation has a quota."""
     return {
         "project": project_id, "today": today, "first": today.replace(day=1), "all": all_projects,

@@ -3,12 +3,15 @@
 from typing import Any
 
 from django.contrib import admin
-from django.http import HttpRequest
+from django.contrib.admin.utils import unquote
+from django.http import HttpRequest, HttpResponse
 
 from apps.audit.admin import AuditedAdmin
+from apps.core import panels
 from apps.core.admin import Button, ButtonsMixin
 from apps.projects import services
-from apps.projects.models import ApiToken, Component, Project, ProjectKey, RoutingRule, Team
+from apps.projects.key_admin import ProjectKeyInline
+from apps.projects.models import ApiToken, Component, Project, RoutingRule, Team
 
 
 @admin.register(Team)
@@ -21,24 +24,6 @@ class TeamAdmin(AuditedAdmin):
     autocomplete_fields = ("members",)
 
 
-class ProjectKeyInline(admin.TabularInline):
-    """The keys of a project, with the DSN that SDKs are given."""
-
-    model = ProjectKey
-    extra = 0
-    fields = ("label", "dsn", "active", "expires_at", "allowed_origins", "rate_limit_per_minute")
-    readonly_fields = ("dsn",)
-
-    @admin.display(description="DSN")
-    def dsn(self, key: ProjectKey) -> str:
-        """What an SDK is given."""
-        return services.dsn(key) if key.pk else "made when saved"
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """A key is switched off, not deleted: its history stays."""
-        return False
-
-
 @admin.register(Project)
 class ProjectAdmin(AuditedAdmin):
     """What reports."""
@@ -49,6 +34,15 @@ class ProjectAdmin(AuditedAdmin):
     prepopulated_fields = {"slug": ("name",)}
     autocomplete_fields = ("team", "default_component")
     inlines = (ProjectKeyInline,)
+    change_form_template = "admin/projects/project/change_form.html"
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
+    ) -> HttpResponse:
+        """The form, and what upper rooms know of the project."""
+        project = self.get_object(request, unquote(object_id))
+        shown = panels.of("projects.Project", "side", project) if project else []
+        return super().change_view(request, object_id, form_url, {**(extra_context or {}), "panels": shown})
 
 
 @admin.register(Component)

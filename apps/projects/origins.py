@@ -35,9 +35,14 @@ def normal_form(text: str) -> str | None:
 
 
 def validate_origin(text: str) -> None:
-    """For forms and services. Raises ValidationError."""
+    """For models. Raises ValidationError."""
     if normal_form(text) is None:
-        raise ValidationError(f"“{text[:200]}” is no origin. {SAID}", code="invalid_origin")
+        raise not_an_origin(text)
+
+
+def not_an_origin(text: str) -> ValidationError:
+    """The refusal, with what to write instead."""
+    return ValidationError("“%(typed)s” is no origin. " + SAID, "invalid_origin", {"typed": text[:200]})
 
 
 def allows(allowed: Collection[str], origin: str) -> bool:

@@ -21,20 +21,22 @@ class Endpoint:
 
 
 ENDPOINTS = (
-    Endpoint("/api/auth/login", "Authentication", 160, 0.004, 210, 0.4),
-    Endpoint("/api/auth/refresh", "Authentication", 420, 0.006, 35),
-    Endpoint("/api/journal/entries", "Journal", 900, 0.0012, 62),
-    Endpoint("/api/journal/search", "Journal", 260, 0.009, 340, 0.8),
-    Endpoint("/api/journal/export", "Journal", 9, 0.02, 6200, 0.9),
-    Endpoint("/api/profile", "User Profile", 310, 0.001, 41),
-    Endpoint("/api/profile/avatar", "User Profile", 26, 0.011, 780, 0.7),
-    Endpoint("/api/feed", "API Services", 1100, 0.0009, 88),
-    Endpoint("/api/weather", "API Services", 240, 0.016, 190, 0.9),
-    Endpoint("/api/ai/prompt", "API Services", 70, 0.03, 2900, 0.6),
-    Endpoint("/api/payments/checkout", "Payments", 34, 0.005, 640, 0.4),
-    Endpoint("/api/payments/webhook", "Payments", 48, 0.003, 95, devices=_SERVER),
+    Endpoint("POST /api/auth/login", "Authentication", 160, 0.004, 210, 0.4),
+    Endpoint("POST /api/auth/refresh", "Authentication", 420, 0.006, 35),
+    Endpoint("GET /api/journal/entries", "Journal", 700, 0.0004, 38),
+    Endpoint("POST /api/journal/entries", "Journal", 200, 0.0031, 64),
+    Endpoint("GET /api/journal/search", "Journal", 260, 0.009, 340, 0.8),
+    Endpoint("POST /api/journal/export", "Journal", 9, 0.02, 6200, 0.9),
+    Endpoint("GET /api/profile", "User Profile", 310, 0.001, 41),
+    Endpoint("PUT /api/profile/avatar", "User Profile", 26, 0.011, 780, 0.7),
+    Endpoint("GET /api/feed", "API Services", 1100, 0.0009, 88),
+    Endpoint("GET /api/weather", "API Services", 240, 0.016, 190, 0.9),
+    Endpoint("POST /api/sync", "API Services", 180, 0.0024, 105),
+    Endpoint("POST /api/ai/prompt", "API Services", 70, 0.03, 2900, 0.6),
+    Endpoint("POST /api/payments/checkout", "Payments", 34, 0.005, 640, 0.4),
+    Endpoint("POST /api/payments/webhook", "Payments", 48, 0.003, 95, devices=_SERVER),
     Endpoint("/timeline", "Frontend UI", 520, 0.0, 1450, 0.6, kind="page"),
-    Endpoint("jobs.reminders", "Journal", 12, 0.01, 5200, 0.4, kind="task", devices=_SERVER),
+    Endpoint("job reminders", "Journal", 12, 0.01, 5200, 0.4, kind="task", devices=_SERVER),
 )
 
 # Feature, component, uses a day, seconds on average; and how many days ago it was last used (0: now).
@@ -66,9 +68,9 @@ AI = (
 NUISANCES = (
     ("client_error", "Frontend UI", "", "Cannot read properties of undefined (reading 'map')", 19.0, None),
     ("client_error", "Frontend UI", "", "Loading chunk 7 failed", 7.0, None),
-    ("slow_endpoint", "Journal", "/api/journal/export", "", 30.0, 6900.0),
-    ("slow_endpoint", "API Services", "/api/ai/prompt", "", 44.0, 3900.0),
-    ("slow_endpoint", "Journal", "/api/journal/search", "", 12.0, 1700.0),
+    ("slow_endpoint", "Journal", "POST /api/journal/export", "", 30.0, 6900.0),
+    ("slow_endpoint", "API Services", "POST /api/ai/prompt", "", 44.0, 3900.0),
+    ("slow_endpoint", "Journal", "GET /api/journal/search", "", 12.0, 1700.0),
     ("session_stabilization_failure", "Authentication", "", "token expired", 2.2, None),
     ("session_stabilization_failure", "Authentication", "", "clock skew", 0.6, None),
     ("beta_register_rate_limited", "User Profile", "5f0e1c9a7733b2d1", "", 1.4, None),

@@ -54,14 +54,8 @@ def test_blocks_lie_within_the_chart_and_none_is_drawn_for_nothing(columns):
 
 def test_series_stand_upon_each_other_from_the_bottom():
     low, high = charts.blocks([Series("a", [30]), Series("b", [50])], 100)
-    assert (low.y, low.height, low.tone) == (70, 30, 1)
-    assert (high.y, high.height, high.tone) == (20, 50, 2)
-
-
-def test_the_rest_is_grey_and_a_series_that_is_called_like_it_is_not():
-    many = charts.fold([Series(f"s{n}", [9 - n]) for n in range(8)])
-    assert charts.blocks(many, 100)[-1].tone == 0
-    assert charts.blocks([Series(charts.OTHER, [5])], 10)[0].tone == 1
+    assert (low.y, low.height, low.place) == (70, 30, 0)
+    assert (high.y, high.height, high.place) == (20, 50, 1)
 
 
 def draw(series, labels, sentence="Bytes a day.", unit="figure") -> str:
@@ -99,3 +93,13 @@ def test_labels_beneath_are_the_first_the_middle_and_the_last():
 )  # fmt: skip
 def test_bytes_in_words(size, words):
     assert wording.size_words(size) == words
+
+
+def test_the_rest_is_grey_and_a_series_that_is_called_like_it_is_not():
+    assert "chart__s0" in draw([Series(f"s{n}", [9 - n]) for n in range(8)], ["1 May"])
+    assert "chart__s0" not in draw([Series(charts.OTHER, [5]), Series("b", [4])], ["1 May"])
+
+
+def test_series_with_colours_of_their_own_keep_their_order():
+    drawn = draw([Series("Critical", [1], "sev1"), Series("Minor", [9], "sev3")], ["1 May"])
+    assert drawn.index("chart__sev1") < drawn.index("chart__sev3")

@@ -85,9 +85,12 @@ def assert_counters_are_the_rows():
     hours = Counter((r.group_id, r.occurred_at.replace(minute=0, second=0, microsecond=0)) for r in rows)
     assert {(h.group_id, h.hour): h.n for h in GroupHour.objects.all()} == hours
     endpoints = Counter(
-        (r.occurred_at.replace(second=0, microsecond=0), r.endpoint) for r in rows if r.endpoint
+        (r.occurred_at.replace(second=0, microsecond=0), r.component_id, r.endpoint)
+        for r in rows
+        if r.endpoint
     )
-    assert {(e.minute, e.endpoint): e.n for e in EndpointMinute.objects.all()} == endpoints
+    found = {(e.minute, e.component_id, e.endpoint): e.n for e in EndpointMinute.objects.all()}
+    assert found == endpoints
     assert_long_counters_are(rows)
     tags = Counter((r.group_id, k) for r in rows for k in r.tags)
     counted: Counter = Counter()

@@ -23,25 +23,28 @@ def columns(
     words = _WORDS[unit]
     return {
         "plot": _plot(shown, len(labels), top, sentence),
-        "legend": [(_tone(place, s.name), s.name) for place, s in enumerate(shown)] if len(shown) > 1 else [],
+        "legend": [(_tone(place, s), s.name) for place, s in enumerate(shown)] if len(shown) > 1 else [],
         "ups": [words(top), words(top / 2), "0"],
         "alongs": [labels[0], labels[len(labels) // 2], labels[-1]] if len(labels) > 2 else labels,
     }
 
 
-def _tone(place: int, name: str) -> int:
-    return 0 if name == charts.OTHER and place >= charts.MOST_SERIES else place + 1
+def _tone(place: int, series: charts.Series) -> str:
+    """The name of its colour: its own, by its place among the six, or s0 for the rest."""
+    rest = series.name == charts.OTHER and place >= charts.MOST_SERIES
+    return series.tone or f"s{0 if rest else place + 1}"
 
 
 def _plot(shown: Sequence[charts.Series], count: int, top: float, sentence: str) -> SafeString:
+    tones = [_tone(place, series) for place, series in enumerate(shown)]
     lines = format_html_join(
         "",
         '<line class="chart__line" x1="0" x2="{}" y1="{}" y2="{}"></line>',
         ((count * 10, y, y) for y in (0, 50, 100)),
     )
     drawn = format_html_join(
-        "", '<rect class="chart__s{}" x="{}" y="{}" width="7.5" height="{}"></rect>',
-        ((b.tone, b.x * 10 + 1.25, b.y, b.height) for b in charts.blocks(shown, top)),
+        "", '<rect class="chart__{}" x="{}" y="{}" width="7.5" height="{}"></rect>',
+        ((tones[b.place], b.x * 10 + 1.25, b.y, b.height) for b in charts.blocks(shown, top)),
     )  # fmt: skip
     return format_html(
         '<svg class="chart__plot" viewBox="0 0 {} 100" preserveAspectRatio="none" role="img" '
@@ -51,12 +54,12 @@ def _plot(shown: Sequence[charts.Series], count: int, top: float, sentence: str)
 
 
 @register.simple_tag
-def swatch(tone: int) -> SafeString:
+def swatch(tone: str) -> SafeString:
     """The colour of a series beside its name."""
     return format_html(
         '<svg class="swatch" viewBox="0 0 10 10" aria-hidden="true">'
-        '<rect class="chart__s{}" width="10" height="10" rx="2"></rect></svg>',
-        int(tone),
+        '<rect class="chart__{}" width="10" height="10" rx="2"></rect></svg>',
+        tone,
     )
 
 

@@ -58,11 +58,11 @@ def test_payments_are_failing_now_and_the_rest_is_well(told):
     assert shares["Payments"] > 15
     assert shares["Authentication"] < 10
     (worst,) = queries.worst_endpoints([NOW - timedelta(minutes=5)], 1)
-    assert worst[Component.objects.get(name="Payments").pk].endpoint == "/api/payments/checkout"
+    assert worst[Component.objects.get(name="Payments").pk].endpoint == "POST /api/payments/checkout"
 
 
 def test_percentiles_of_a_week_are_near_what_the_endpoint_is_like(told):
-    endpoint = next(e for e in doings.ENDPOINTS if e.name == "/api/feed")
+    endpoint = next(e for e in doings.ENDPOINTS if e.name == "GET /api/feed")
     rows = RequestDay.objects.filter(endpoint=endpoint.name, day__gt=(NOW - 7 * DAY).date())
     merged = histogram.merged(histogram.from_json(row.durations) for row in rows)
     p50, p99 = histogram.percentiles(merged, (0.5, 0.99))

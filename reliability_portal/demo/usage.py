@@ -13,7 +13,6 @@ from datetime import datetime, timedelta
 from functools import lru_cache
 
 from apps.core import partitions
-from apps.errors.new_event import NewEvent
 from apps.projects.models import Component, Project
 from apps.telemetry import backfill, count_requests, count_sessions, count_tracked, count_users, histogram
 from apps.telemetry.count_requests import DAYS, HOURS, MINUTES, Tally, hour_of, minute_of
@@ -21,23 +20,25 @@ from apps.telemetry.known_events import EVENTS
 from apps.telemetry.reported import Tracked
 from apps.telemetry.storing import store_batch
 from reliability_portal.demo import story
-from reliability_portal.demo.cast import PASTS
+from reliability_portal.demo.cast import NOW_FAILING, PASTS
 from reliability_portal.demo.doings import AI, CACHE, ENDPOINTS, FEATURES, NUISANCES, TRIALS, Endpoint
 
 BY_MINUTE, BY_HOUR, BY_DAY = timedelta(hours=2), timedelta(days=8), timedelta(days=35)
 ACTIVE_A_DAY, ACTIVE_A_DAY_BEFORE = 1_400, 300  # in the last days that pages look at, and before
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 Components = dict[str, Component]
+Hit = tuple[datetime, bytes]  # when an error hit somebody, and the hash of whom
 
 
-def write(*, project: Project, components: Components, now: datetime, seed: int) -> None:
-    """All of it."""
+def write(*, project: Project, components: Components, hits: Iterable[Hit], now: datetime, seed: int) -> None:
+    """All of it. `hits` are the users of the story's errors, and when: they were there as well."""
     dice = random.Random(seed + 17)  # noqa: S311  a story, no secret
     partitions.ensure("telemetry_trackedevent", now - 3 * DAY, now + DAY)
     _requests(project, components, now, dice)
     _tracked(project, components, now, dice)
     _sessions(project, now, dice)
-    backfill.store_active(presences=list(_presences(project, now, dice)))
+    met = [(project.pk, at, who) for at, who in hits if at > now - BY_DAY]
+    backfill.store_active(presences=[*met, *_presences(project, now, dice)])
     store_batch(tracked=list(_latest(project, now, dice)), backfilled=True)
 
 
@@ -110,7 +111,7 @@ def _trouble(endpoint: Endpoint, at: datetime, step: timedelta, now: datetime) -
         for past in PASTS
         if past.component == endpoint.component
     ]
-    if endpoint.name == "/api/payments/checkout":
+    if endpoint.name == NOW_FAILING.route:
         spans.append((now - story.OPEN_FOR, story.OPEN_FOR / timedelta(minutes=1), 0.85))
     hit = timedelta()
     share = 0.0
@@ -261,14 +262,3 @@ def _presences(project: Project, now: datetime, dice: random.Random) -> Iterator
         at, drawn = now - day * DAY, ACTIVE_A_DAY if day * DAY <= BY_HOUR else ACTIVE_A_DAY_BEFORE
         for number in {int(story.USERS * dice.random() ** 1.7) for _ in range(drawn)}:
             yield project.pk, at - timedelta(hours=number % 9), user_hash(number)
-
-
-def hit(events: Iterable[NewEvent], now: datetime) -> None:
-    """Whoever met an error was there."""
-    backfill.store_active(
-        presences=[
-            (event.project_id, event.occurred_at, event.user_hash)
-            for event in events
-            if event.user_hash and event.occurred_at > now - BY_DAY
-        ]
-    )

@@ -1,0 +1,1 @@
+"""Analyses of errors and of what applications track: one file a question, each from rollups alone."""

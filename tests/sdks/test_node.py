@@ -16,7 +16,10 @@ HERE = Path(__file__).parent
 def node():
     """Node.js, with the packages of package-lock.json beside this file."""
     found = need(shutil.which("node"), "Node.js is not installed")
-    need(str((HERE / "node_modules/@sentry/node").is_dir() or ""), "run `npm ci --ignore-scripts` in tests/sdks")
+    need(
+        str((HERE / "node_modules/@sentry/node").is_dir() or ""),
+        "run `npm ci --ignore-scripts` in tests/sdks",
+    )
     return found
 
 

@@ -7,11 +7,14 @@ from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from typing import Any
 
 import brotli
 import orjson
+import sentry_sdk
 import zstandard
+from sentry_sdk.utils import event_from_exception
 
 from benchmarks.decode import make_event
 from tests.ingest.wsgi import FOREIGN_KEY, KEY
@@ -58,6 +61,39 @@ class Request:
 
 
 # --- What an application would send -----------------------------------------------------------------------------
+@cache
+def _of_the_sdk() -> dict[str, Any]:
+    """An event that the real Python SDK made of a failure: frames with their variables, breadcrumbs, user, contexts."""
+    sent: list[dict[str, Any]] = []
+
+    class Kept(sentry_sdk.Transport):
+        def capture_envelope(self, envelope: sentry_sdk.envelope.Envelope) -> None:
+            sent.append(envelope.get_event())
+
+    client = sentry_sdk.Client(f"http://{KEY}@127.0.0.1:1/1", transport=Kept)
+    scope = sentry_sdk.Scope()
+    scope.set_user({"id": "7", "email": "bob@example.org"})
+    scope.set_tag("component", "Payments")
+    scope.add_breadcrumb(category="cart", message="added", data={"lines": 3})
+    card = {"number": "4111 1111 1111 1111", "holder": "Bob"}
+    try:
+        raise KeyError(card["currency"])
+    except KeyError as error:
+        client.capture_event(*event_from_exception(error, client_options=client.options), scope)
+    return orjson.loads(orjson.dumps(sent[0], default=str))
+
+
+def event(rnd: random.Random, now: datetime) -> dict[str, Any]:
+    """As one SDK or another sends it."""
+    if rnd.random() < 0.5:
+        return make_event(rnd, now)
+    return {
+        **deepcopy(_of_the_sdk()),
+        "event_id": f"{rnd.getrandbits(128):032x}",
+        "timestamp": now.timestamp(),
+    }
+
+
 def transaction(rnd: random.Random, now: datetime) -> dict[str, Any]:
     start = now - timedelta(milliseconds=rnd.randrange(2000))
     return {
@@ -124,7 +160,7 @@ def tracked(rnd: random.Random, now: datetime) -> dict[str, Any]:
 
 
 ITEMS: dict[str, Callable[[random.Random, datetime], dict[str, Any]]] = {
-    "event": make_event, "transaction": transaction, "session": session, "sessions": sessions, "check_in": check_in,
+    "event": event, "transaction": transaction, "session": session, "sessions": sessions, "check_in": check_in,
     "client_report": client_report, "feedback": feedback, "user_report": user_report,
 }  # fmt: skip
 
@@ -224,7 +260,7 @@ def of_door(door: str, rnd: random.Random, project_id: int) -> Request:
     dsn = f"http://{KEY}@127.0.0.1:8000/{project_id}" if door == "tunnel" else ""
     made = {
         "envelope": lambda: envelope(rnd, now), "tunnel": lambda: envelope(rnd, now, dsn),
-        "store": lambda: document(rnd, make_event(rnd, now)), "batch": lambda: batch(rnd, now),
+        "store": lambda: document(rnd, event(rnd, now)), "batch": lambda: batch(rnd, now),
         "track": lambda: document(rnd, tracked(rnd, now)),
     }  # fmt: skip
     body = made.get(door, lambda: document(rnd, record(rnd, now)))()

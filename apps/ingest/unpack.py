@@ -1,7 +1,10 @@
 """Bodies unpacked within limits: by the bytes that come out and by progress, so that a bomb costs its limit at most."""
 
 import binascii
+import threading
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import brotli
 import zstandard
@@ -15,6 +18,8 @@ _ZSTD_BITE = 256
 # The first byte of every zlib stream, in base64; JSON never begins so.
 OLD_PACKING = b"e"
 _GZIP_MAX_MEMBERS = 16
+SMALL_BYTES = 128 * 1024
+room = threading.RLock()  # for one large body at a time, and what it is decoded to
 _GZIP = 31
 _ZLIB = 15
 _RAW_DEFLATE = -15
@@ -63,6 +68,38 @@ def unpack(body: bytes, coding: str, *, max_bytes: int) -> bytes:
     if decoder is None:
         raise UnknownCoding
     return decoder(body, max_bytes)
+
+
+@contextmanager
+def opened(body: bytes, coding: str, *, max_bytes: int) -> Iterator[bytes]:
+    """The unpacked body as long as somebody looks at it, at most SMALL_BYTES of it or in the one room for large ones.
+
+    What is decoded takes up to 25 times as much memory as its text: so of many bombs that come at once, one in each
+    process is open. Raises as `unpack`.
+    """
+    try:
+        small = (
+            None if _needs_room(body, coding) else unpack(body, coding, max_bytes=min(SMALL_BYTES, max_bytes))
+        )
+    except BodyTooLarge:
+        if max_bytes <= SMALL_BYTES:
+            raise
+        small = None
+    if small is not None:
+        yield small
+        return
+    with room:
+        yield unpack(body, coding, max_bytes=max_bytes)
+
+
+def _needs_room(body: bytes, coding: str) -> bool:
+    """A zstd frame may ask for a window that is larger than all it unpacks to."""
+    if coding.strip().lower() != "zstd":
+        return False
+    try:
+        return zstandard.get_frame_parameters(body).window_size > SMALL_BYTES
+    except zstandard.ZstdError:
+        return False  # no frame at all
 
 
 def unpack_old(body: bytes, *, max_bytes: int) -> bytes:

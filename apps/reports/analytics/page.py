@@ -7,12 +7,13 @@ from urllib.parse import urlencode
 from uuid import UUID
 
 from django.core.exceptions import PermissionDenied, ValidationError
-from django.http import HttpRequest, HttpResponse, HttpResponseBadRequest
+from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_safe
 
+from apps.core.problems import VALIDATION, of_field, problem
 from apps.projects.models import Component, Project
 from apps.reports.analytics import blocks  # noqa: F401 - registers the analyses
 from apps.reports.analytics.block import Figure, Shown, answered, registry
@@ -88,14 +89,20 @@ def feed_part(request: HttpRequest) -> HttpResponse:
         raise PermissionDenied
     try:
         scope = read(request.GET.dict(), timezone.now())
-        after = UUID(request.GET["after"]) if request.GET.get("after") else None
+        after = _id(request.GET.get("after", ""))
     except ValidationError as refused:
-        return HttpResponseBadRequest("; ".join(refused.messages), content_type="text/plain")
-    except ValueError:
-        return HttpResponseBadRequest("after: no id", content_type="text/plain")
+        details = [of_field(f, "invalid", " ".join(said)) for f, said in refused.message_dict.items()]
+        return problem(VALIDATION, details=details)
     if after is not None and not feed.ask(scope, after).rows:
         return HttpResponse(status=204)
     return TemplateResponse(request, "portal/feed.html", {"rows": feed.ask(scope).rows})
+
+
+def _id(text: str) -> UUID | None:
+    try:
+        return UUID(text) if text else None
+    except ValueError:
+        raise ValidationError({"after": "Give the id of an event of the feed."}) from None
 
 
 def _card(shown: Shown) -> Card:

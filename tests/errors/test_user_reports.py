@@ -13,7 +13,7 @@ from apps.errors.models import ErrorGroup, UserReport
 from apps.errors.user_reports import MAX_REPORT, from_feedback, from_user_report
 from apps.projects.intake import Intake, user_hash
 from tests.errors.make import make_event, make_project
-from tests.json_values import JSON
+from tests.fuzz import json_values as JSON
 
 NOW = timezone.now()
 ABOUT = f"{1:032x}"

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from apps.core.refusal import Refused
 from apps.telemetry import segments
-from tests.json_values import JSON
+from tests.fuzz import json_values as JSON
 from tests.telemetry.make import NOW, make_intake, user
 
 TRACE, SPAN = "0d58cd2da37541278681338df1751ad7", "a5efe52ae3a3e972"

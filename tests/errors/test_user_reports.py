@@ -55,6 +55,12 @@ def test_a_feedback_keeps_words_page_and_event_but_no_name_and_no_address():
     assert "lice" not in repr(one)
 
 
+def test_a_feedback_without_a_page_of_its_own_is_of_the_page_of_its_event():
+    assert (
+        feedback(event={"request": {"url": "https://shop.example/pay?x=1"}}).url == "https://shop.example/pay"
+    )
+
+
 def test_a_report_counts_as_of_the_same_person_as_the_events_of_that_user():
     assert feedback(event={"user": {"id": 7}}).user_hash == user_hash(b"k", 1, "7")
 

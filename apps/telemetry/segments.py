@@ -118,9 +118,14 @@ def _attributes(span: _Span) -> dict[str, Any]:
 
 
 def _name(span: _Span, said: dict[str, Any]) -> tuple[Any, Any]:
-    """The segment's name and what kind of name it is; a bare method gets its path."""
+    """The segment's name and what kind of name it is; what only says the method, or that a page was opened, is given
+    its path.
+    """
     name = next((said[key] for key in _NAME if isinstance(said.get(key), str)), span.name)
     path = said.get("url.path")
-    if isinstance(name, str) and _METHOD.fullmatch(name) and isinstance(path, str):
-        return f"{name} {path}", "url"
+    if isinstance(name, str) and isinstance(path, str):
+        if _METHOD.fullmatch(name):
+            return f"{name} {path}", "url"
+        if name.lower() in _PAGES:
+            return path, "url"
     return name, next((said[key] for key in _SOURCE if isinstance(said.get(key), str)), None)

@@ -104,12 +104,18 @@ class Facts:
 
     # --- In the database ------------------------------------------------------------------------------------------
     def _make(self, events: int) -> None:
-        self._remember_groups()
         with connection.cursor() as cursor:
+            cursor.execute("SET statement_timeout = 0")
             cursor.execute("SELECT setseed(%s)", [self.rnd.random()])
+            cursor.execute("DROP TABLE IF EXISTS bench_group, bench_met")
+            cursor.execute(sql.GROUPS, [self.project.pk])
+            cursor.execute(sql.MET)
         for start, count in self._days(events):
             self._make_some(start, count)
             self.events += count
+        with connection.cursor() as cursor:
+            cursor.execute(sql.COUNTS)
+            cursor.execute("RESET statement_timeout")
 
     def _days(self, events: int) -> Iterator[tuple[datetime, int]]:
         """Each of the last days with its share, the oldest first."""
@@ -117,18 +123,11 @@ class Facts:
             share = events * (day + 1) // DAYS - events * day // DAYS
             yield self.now - timedelta(days=DAYS - day), share
 
-    def _remember_groups(self) -> None:
-        """Groups by number, with what their events have in common."""
-        with connection.cursor() as cursor:
-            cursor.execute("DROP TABLE IF EXISTS bench_group")
-            cursor.execute(sql.GROUPS, [self.project.pk])
-
     @transaction.atomic
     def _make_some(self, start: datetime, count: int) -> None:
         with connection.cursor() as cursor:
-            cursor.execute("SET LOCAL statement_timeout = 0")
             cursor.execute(sql.FACTS, {"start": start, "count": count, "groups": self.groups, "skew": SKEW})
-            for statement in sql.ROLLUPS:
+            for statement in sql.BY_DAY:
                 cursor.execute(statement, {"project": self.project.pk})
             cursor.execute("DROP TABLE bench_fact")
 

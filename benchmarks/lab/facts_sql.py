@@ -75,29 +75,36 @@ SELECT at::date, %(project)s, usr::uuid, max(date_trunc('hour', at)) FROM bench_
 ON CONFLICT (day, project_id, user_key) DO UPDATE SET last_hour = greatest(old.last_hour, excluded.last_hour)
 """
 _TAGS = """
-INSERT INTO errors_grouptag (group_id, key, value, n)
-SELECT f.id, t.key, t.value, count(*) FROM bench_fact f
-CROSS JOIN LATERAL (VALUES ('tenant', f.tenant), ('region', 'eu-west'), ('plan', 'team')) t(key, value) GROUP BY 1, 2, 3
-ON CONFLICT (group_id, key, value) DO UPDATE SET n = errors_grouptag.n + excluded.n
+WITH tenants AS (SELECT id, tenant, count(*) AS n FROM bench_fact GROUP BY 1, 2)
+INSERT INTO errors_grouptag AS old (group_id, key, value, n)
+SELECT id, 'tenant', tenant, n FROM tenants UNION ALL
+SELECT id, key, value, sum(n) FROM tenants CROSS JOIN (VALUES ('region', 'eu-west'), ('plan', 'team')) t(key, value)
+GROUP BY 1, 2, 3
+ON CONFLICT (group_id, key, value) DO UPDATE SET n = old.n + excluded.n
 """
-_COUNTS = """
-WITH users AS (
-  INSERT INTO errors_groupuser (group_id, user_hash, last_seen)
-  SELECT id, usr || usr, max(at) FROM bench_fact GROUP BY 1, 2
-  ON CONFLICT (group_id, user_hash) DO UPDATE SET last_seen = greatest(errors_groupuser.last_seen, excluded.last_seen)
-  RETURNING group_id, xmax = 0 AS is_new
-), met AS (
-  SELECT group_id, count(*) FILTER (WHERE is_new) AS users FROM users GROUP BY 1
-), counted AS (
-  SELECT id, count(*) AS n, min(at) AS first_seen, max(at) AS last_seen,
-    (array_agg(id_ ORDER BY at DESC))[1] AS last_event_id FROM bench_fact GROUP BY 1
-)
-UPDATE errors_errorgroup g SET event_count = g.event_count + c.n,
-  user_count = g.user_count + met.users,
-  first_seen = least(g.first_seen, c.first_seen),
-  last_event_id = CASE WHEN c.last_seen >= g.last_seen THEN c.last_event_id ELSE g.last_event_id END,
-  last_seen = greatest(g.last_seen, c.last_seen)
-FROM counted c JOIN met ON met.group_id = c.id WHERE g.id = c.id
+_USERS = """
+INSERT INTO errors_groupuser AS old (group_id, user_hash, last_seen)
+SELECT id, usr || usr, max(at) FROM bench_fact GROUP BY 1, 2
+ON CONFLICT (group_id, user_hash) DO UPDATE SET last_seen = greatest(old.last_seen, excluded.last_seen)
+"""
+# Groups themselves are written once, at the end: thirty versions of each would be nothing but bloat.
+_MET = """
+INSERT INTO bench_met AS old (group_id, n, first_seen, last_seen, last_event_id)
+SELECT id, count(*), min(at), max(at), (array_agg(id_ ORDER BY at DESC))[1] FROM bench_fact GROUP BY 1
+ON CONFLICT (group_id) DO UPDATE SET n = old.n + excluded.n, last_seen = excluded.last_seen,
+  last_event_id = excluded.last_event_id
+"""
+MET = """
+CREATE TEMP TABLE bench_met (group_id bigint PRIMARY KEY, n bigint, first_seen timestamptz, last_seen timestamptz,
+  last_event_id uuid)
+"""
+COUNTS = """
+UPDATE errors_errorgroup g SET event_count = g.event_count + m.n, user_count = u.n,
+  first_seen = least(g.first_seen, m.first_seen),
+  last_event_id = CASE WHEN m.last_seen >= g.last_seen THEN m.last_event_id ELSE g.last_event_id END,
+  last_seen = greatest(g.last_seen, m.last_seen)
+FROM bench_met m JOIN (SELECT group_id, count(*) AS n FROM errors_groupuser GROUP BY 1) u USING (group_id)
+WHERE g.id = m.group_id
 """
 
 # Requests and tracked events do not grow with errors: an hour of them is a row for each endpoint and name.
@@ -122,7 +129,7 @@ CROSS JOIN (VALUES ('feature_used', 'export', ''), ('feature_used', 'search', ''
   ('cache_performance', 'prices', 'hit'), ('cache_performance', 'prices', 'miss')) t(name, subject, outcome)
 """,
 )
-ROLLUPS = (
+BY_DAY = (
     _EVENTS, _MINUTES, _ENDPOINTS, _HOURS, _ENDPOINT_HOURS, _GROUP_HOURS, _GROUP_DAYS, _HIT_USERS, _ACTIVE_USERS, _TAGS,
-    _COUNTS,
+    _USERS, _MET,
 )  # fmt: skip

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from apps.core.refusal import Refused
 from apps.telemetry import segments
-from tests.json_values import JSON
+from tests.fuzz import json_values as JSON
 from tests.telemetry.make import NOW, make_intake, user
 
 TRACE, SPAN = "0d58cd2da37541278681338df1751ad7", "a5efe52ae3a3e972"
@@ -48,6 +48,8 @@ def test_spans_below_a_segment_are_passed_over():
 
 @pytest.mark.parametrize(("facts", "endpoint"), [
     ({"sentry.segment.name": "GET", "url.path": "/orders/17", "sentry.segment.name.source": "url"}, "GET /orders/{id}"),
+    ({"sentry.segment.name": "Pageload", "url.path": "/shop/17", "sentry.op": "pageload"}, "/shop/{id}"),
+    ({"sentry.segment.name": "/shop/:id", "url.path": "/shop/17", "sentry.op": "navigation"}, "/shop/:id"),
     ({"sentry.segment.name": "jobs.nightly", "sentry.segment.name.source": "task", "sentry.op": "queue.task"},
      "jobs.nightly"),
     ({"sentry.segment.name": "/orders/17", "sentry.segment.name.source": "url"}, "/orders/{id}"),

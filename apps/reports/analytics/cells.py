@@ -9,8 +9,6 @@ from django.urls import reverse
 from apps.core.wording import NOTHING, figure_words, latency_words, share_words
 from apps.reports.analytics.block import Block, Column, Row
 
-_RIGHT = ("count", "share", "ms")
-
 
 @dataclass(frozen=True)
 class Cell:
@@ -23,11 +21,6 @@ class Cell:
     url: str = ""
     note: str = ""
     marks: tuple[str, ...] = ()
-
-    @property
-    def right(self) -> bool:
-        """Whether it lines up with the figures above it."""
-        return self.kind in _RIGHT
 
 
 def head(block: Block) -> list[Column]:

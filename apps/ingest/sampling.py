@@ -60,8 +60,8 @@ def _rules() -> Rules:
     )
 
 
-def _usual(project_id: int) -> float:
-    return _usual_in(project_id, datetime.now(UTC).replace(minute=0, second=0, microsecond=0))
+def _usual(project_id: int, minute: int) -> float:
+    return _usual_in(project_id, datetime.fromtimestamp(minute // 60 * 3600, UTC))
 
 
 @lru_cache(maxsize=4096)

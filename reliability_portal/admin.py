@@ -54,6 +54,7 @@ MENU: dict[str, tuple[Entry, ...]] = {
     "Reliability": (
         Entry("Errors", "admin:errors_errorgroup_changelist", "bug", "errors.view_errorgroup"),
         Entry("Analytics", "admin:analytics", "chart", "errors.view_errorgroup"),
+        Entry("Tracked events", "admin:telemetry_trackedevent_changelist", "pulse", "telemetry.view_trackedevent"),
         Entry("User reports", "admin:errors_userreport_changelist", "person", "errors.view_userreport"),
         Entry("Heartbeats", "admin:health_heartbeat_changelist", "clock", "health.view_heartbeat"),
     ),

@@ -295,6 +295,12 @@ INGEST_RATE_PER_MINUTE = env_int("INGEST_RATE_PER_MINUTE", 1_200_000, low=1)
 INGEST_BURST_S = env_int("INGEST_BURST_S", 10, low=1, high=600)
 INGEST_EVENTS_PER_DAY = env_int("INGEST_EVENTS_PER_DAY", 0, high=10**15)
 INGEST_EVENTS_PER_MONTH = env_int("INGEST_EVENTS_PER_MONTH", 0, high=10**15)
+SPIKE_PROTECTION = env_bool("SPIKE_PROTECTION", True)
+SPIKE_FACTOR = env_int("SPIKE_FACTOR", 10, low=1, high=10_000)
+SPIKE_FLOOR = env_int("SPIKE_FLOOR", 1000, low=1)
+SPIKE_GROUP = env_int("SPIKE_GROUP", 500, low=1)
+SPIKE_KEEP_FIRST = env_int("SPIKE_KEEP_FIRST", 20, low=1)
+SPIKE_KEEP_ONE_IN = env_int("SPIKE_KEEP_ONE_IN", 50, low=1)
 WEB_WORKERS = env_int("WEB_WORKERS", min(2, os.cpu_count() or 1), low=1, high=64)
 
 # --- How long things are kept (days) ----------------------------------------------------------------------------

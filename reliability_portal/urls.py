@@ -12,6 +12,7 @@ urlpatterns = [
     path("", include("apps.ingest.urls")),
     path("", include("apps.alerts.urls")),
     path("", include("apps.incidents.urls")),
+    path("", include("apps.reports.urls")),
     path("zone/", core.set_zone, name="set_zone"),
     path("admin/", admin.site.urls),
     path("", RedirectView.as_view(pattern_name="admin:index"), name="home"),

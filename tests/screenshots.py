@@ -27,6 +27,11 @@ PAGES = {
     "audit": "/admin/audit/auditevent/",
     "ticks": "/admin/core/tickrun/",
     "storage": "/admin/storage/",
+    "analytics": "/admin/analytics/",
+    "analytics-analyses": "/admin/analytics/?tab=analyses",
+    "analytics-daily": "/admin/analytics/?tab=daily",
+    "analytics-weekly": "/admin/analytics/?tab=weekly",
+    "analytics-30d": "/admin/analytics/?range=30d",
     "open-incident": "/admin/incidents/incident/add/",
 }
 

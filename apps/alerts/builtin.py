@@ -17,7 +17,7 @@ from apps.core.severity import Severity
 RULES: dict[str, dict[str, Any]] = {
     "database-connections": {
         "name": "Database connection failures",
-        "description": "An application could not reach its database within the last minute.",
+        "description": "An application could not reach its database within the last minute: an error or db_pool_error.",
         "condition": "databaseConnectionErrors >= 1", "window_s": 60, "severity": Severity.CRITICAL,
     },
     "authentication-down": {
@@ -25,20 +25,32 @@ RULES: dict[str, dict[str, Any]] = {
         "description": "Five or more Major or Critical errors in Authentication within 5 minutes.",
         "condition": "seriousErrors >= 5", "component_name": "Authentication", "severity": Severity.CRITICAL,
     },
+    "authentication-requests": {
+        "name": "Authentication requests failing",
+        "description": "Half or more of at least five requests to Authentication ended with 5xx within 5 minutes, or "
+                       "the application itself reports auth_system_failure.",
+        "condition": "systemFailureRate >= 50", "minimum": 5, "component_name": "Authentication",
+        "severity": Severity.CRITICAL,
+    },
     "payment-failures": {
         "name": "Payment failures",
-        "description": "A Critical error in Payments.",
+        "description": "A Critical error in Payments, or a tracked stripe_checkout_error.",
         "condition": "criticalErrors >= 1", "component_name": "Payments", "severity": Severity.CRITICAL,
     },
     "cascade": {
         "name": "Cascading failure",
-        "description": "Three or more endpoints of one project failing within 5 minutes.",
+        "description": "Three or more endpoints of one project failing within 5 minutes, or cascade_failure_detected.",
         "condition": "failingEndpoints >= 3", "severity": Severity.CRITICAL,
     },
     "security-lockout": {
         "name": "Security lockout",
         "description": "Somebody was locked out after five failed sign-ins to the portal.",
         "condition": "lockouts >= 1", "severity": Severity.CRITICAL, "resolve_after_s": 900,
+    },
+    "application-lockout": {
+        "name": "Security lockout in an application",
+        "description": "An application locked somebody out after failed sign-ins: security_incident_lockout.",
+        "condition": "applicationLockouts >= 1", "severity": Severity.CRITICAL, "resolve_after_s": 900,
     },
     "new-critical-group": {
         "name": "New Critical error group",

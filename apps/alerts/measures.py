@@ -1,21 +1,32 @@
 """The measures that rules may ask for: each one query over rollups for all subjects of all rules that name it."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
 from django.db.models import Count, Min, Q, Sum
 
+from apps.alerts import telemetry_measures
 from apps.alerts.models import AlertRule
 from apps.alerts.rules import Bounds, Reading
 from apps.audit.models import AuditEvent
 from apps.core.ids import uuid_floor
 from apps.errors.models import EndpointMinute, ErrorGroup, ErrorMinute, GroupUser
+from apps.telemetry import queries as telemetry
+from apps.telemetry.known_events import (
+    AUTH_SYSTEM_FAILURE,
+    CASCADE_FAILURE_DETECTED,
+    DB_POOL_ERROR,
+    PAGING,
+    SECURITY_INCIDENT_LOCKOUT,
+    STRIPE_CHECKOUT_ERROR,
+)
 
 Answers = dict[str, Reading]
 DATABASE_CONNECTION = "Database Connection Error"
 PORTAL = "portal"
+CASCADE_ENDPOINTS = 3  # what an application that reports a cascade has seen failing at least
 
 
 @dataclass(frozen=True)
@@ -28,16 +39,21 @@ class Ask:
 
 @dataclass(frozen=True)
 class Measure:
-    """A named figure. `per` is component, project or portal; `answer(asks)` gives, for each ask, subject id → value."""
+    """A named figure. `per` is component, project or portal; `answer(asks)` gives, for each ask, subject id → value.
+
+    A value is a count, which is its own volume, or a Reading. `told` answers the same from events that applications
+    track: counts are added, of shares the larger counts. `no_data`: no row means that nothing is known.
+    """
 
     name: str
     label: str
     unit: str
     per: str
-    answer: Callable[[list[Ask]], list[Mapping[int, float]]]
+    answer: Callable[[list[Ask]], Sequence[Mapping[int, float | Reading]]]
     bounds: Bounds = field(default_factory=Bounds)
     per_minute: bool = False
     no_data: bool = False
+    told: Callable[[Sequence[datetime]], telemetry_measures.Answer] | None = None
 
 
 registry: dict[str, Measure] = {}
@@ -59,18 +75,42 @@ def since(rule: AlertRule, now: datetime) -> datetime:
 
 
 def ask(measure: Measure, rules: Iterable[AlertRule], now: datetime) -> dict[int, dict[int, Reading]]:
-    """Rule id → subject id → reading, in one query however many rules and subjects there are."""
+    """Rule id → subject id → reading, in a query or two however many rules and subjects there are."""
     rules = list(rules)
     asks = list(dict.fromkeys(Ask(since(rule, now), rule.record_severity) for rule in rules))
-    if measure.no_data or not rules:
-        return {rule.pk: {} for rule in rules}
-    answers = dict(zip(asks, measure.answer(asks), strict=True))
+    if not rules:
+        return {}
+    answers = dict(zip(asks, _answers(measure, asks), strict=True))
     found = {}
     for rule in rules:
-        values = answers[Ask(since(rule, now), rule.record_severity)]
-        share = 60 / rule.window_s if measure.per_minute else 1
-        found[rule.pk] = {subject: Reading(n * share, n) for subject, n in values.items()}
+        readings = answers[Ask(since(rule, now), rule.record_severity)]
+        if measure.per_minute:
+            readings = {
+                pk: Reading((r.value or 0) * 60 / rule.window_s, r.volume) for pk, r in readings.items()
+            }
+        found[rule.pk] = readings
     return found
+
+
+def _answers(measure: Measure, asks: list[Ask]) -> list[dict[int, Reading]]:
+    """For each ask the readings, with what applications told themselves."""
+    answers = [
+        {pk: n if isinstance(n, Reading) else Reading(float(n), n) for pk, n in values.items()}
+        for values in measure.answer(asks)
+    ]
+    if measure.told:
+        for answer, told in zip(answers, measure.told([one.since for one in asks]), strict=True):
+            for pk, reading in told.items():
+                answer[pk] = _joined(answer.get(pk), reading, measure.bounds.ratio)
+    return answers
+
+
+def _joined(counted: Reading | None, told: Reading, is_share: bool) -> Reading:
+    if counted is None or counted.value is None or told.value is None:
+        return told
+    if is_share:
+        return max(counted, told, key=lambda reading: (reading.value or 0, reading.volume))
+    return Reading(counted.value + told.value, counted.volume + told.volume)
 
 
 def zero(measure: Measure) -> Reading:
@@ -139,8 +179,11 @@ def _lockouts(asks: list[Ask]) -> list[Mapping[int, float]]:
     return [{0: float(found[f"a{n}"])} if found[f"a{n}"] else {} for n in range(len(asks))]
 
 
-def _nothing(asks: list[Ask]) -> list[Mapping[int, float]]:
-    return [{} for _ in asks]
+def _requests(
+    answer: Callable[[Sequence[datetime]], telemetry_measures.Answer],
+) -> Callable[[list[Ask]], telemetry_measures.Answer]:
+    """Requests have no severity: only the windows matter."""
+    return lambda asks: answer([one.since for one in asks])
 
 
 def began_at(subject_kind: str, subject: int, start: datetime) -> datetime | None:
@@ -149,24 +192,40 @@ def began_at(subject_kind: str, subject: int, start: datetime) -> datetime | Non
         return None
     model, column = (ErrorMinute, "component") if subject_kind == "component" else (EndpointMinute, "project")
     rows: Any = model
-    return rows.objects.filter(**{column: subject, "minute__gte": start}).aggregate(at=Min("minute"))["at"]
+    errors = rows.objects.filter(**{column: subject, "minute__gte": start}).aggregate(at=Min("minute"))["at"]
+    requests = telemetry.first_failure(subject_kind, subject, start, PAGING)
+    return min((at for at in (errors, requests) if at), default=None)
 
 
 _SERIOUS = Q(severity__in=("Critical", "Major"))
+_PERCENT = Bounds(high=100, whole=False, ratio=True)
+# Like a share, a percentile of few requests is no evidence.
+_MILLISECONDS = Bounds(whole=False, ratio=True)
 for _measure in (
     Measure("errorCount", "Errors", "errors", "component", _errors(Q())),
     Measure("errorsPerMinute", "Errors per minute", "errors/min", "component", _errors(Q()),
             Bounds(whole=False), per_minute=True),
     Measure("seriousErrors", "Major and Critical errors", "errors", "component", _errors(_SERIOUS)),
-    Measure("criticalErrors", "Critical errors", "errors", "component", _errors(Q(severity="Critical"))),
-    Measure("errorRate", "Failed requests (%)", "%", "component", _nothing,
-            Bounds(high=100, whole=False, ratio=True), no_data=True),  # until requests are counted
+    Measure("criticalErrors", "Critical errors", "errors", "component", _errors(Q(severity="Critical")),
+            told=telemetry_measures.times([STRIPE_CHECKOUT_ERROR])),
+    Measure("errorRate", "Failed requests (%)", "%", "component", _requests(telemetry_measures.error_rate),
+            _PERCENT, no_data=True),
+    Measure("endpointFailureRate", "Failed requests of the worst endpoint (%)", "%", "component",
+            _requests(telemetry_measures.endpoint_failure_rate), _PERCENT, no_data=True),
+    Measure("systemFailureRate", "Failed requests (%), or all as the application says itself", "%", "component",
+            _requests(telemetry_measures.error_rate), _PERCENT, no_data=True,
+            told=telemetry_measures.certain([AUTH_SYSTEM_FAILURE], 100.0)),
+    *(Measure(f"latencyP{q}", f"Latency, percentile {q} (ms)", "ms", "component",
+              _requests(telemetry_measures.latency(q / 100)), _MILLISECONDS, no_data=True) for q in (50, 95, 99)),
     Measure("newGroups", "New error groups", "groups", "component", _groups("first_seen", Q())),
     Measure("regressedGroups", "Regressed error groups", "groups", "component", _groups("regressed_at", Q())),
     Measure("databaseConnectionErrors", "Kinds of database connection error seen", "kinds", "component",
-            _groups("last_seen", Q(error_type=DATABASE_CONNECTION))),
+            _groups("last_seen", Q(error_type=DATABASE_CONNECTION)), told=telemetry_measures.times([DB_POOL_ERROR])),
     Measure("affectedUsers", "Distinct users hit", "users", "component", _users),
-    Measure("failingEndpoints", "Distinct failing endpoints", "endpoints", "project", _endpoints),
+    Measure("failingEndpoints", "Distinct failing endpoints", "endpoints", "project", _endpoints,
+            told=telemetry_measures.times([CASCADE_FAILURE_DETECTED], CASCADE_ENDPOINTS, "project")),
+    Measure("applicationLockouts", "Lock-outs that applications report", "lock-outs", "component",
+            _requests(telemetry_measures.times([SECURITY_INCIDENT_LOCKOUT]))),
     Measure("lockouts", "Lock-outs from the portal", "lock-outs", PORTAL, _lockouts),
 ):  # fmt: skip
     registry[_measure.name] = _measure

@@ -41,7 +41,7 @@ def round_top(highest: float) -> float:
 
 
 def fold(series: Sequence[Series], most: int = MOST_SERIES) -> list[Series]:
-    """The largest series first; what is beyond `most` is one grey series called "other". Series with colours of their own
+    """The largest series first; what is beyond `most` is one grey series called "other". Series with own colours
     stay in their order."""
     if all(s.tone for s in series) and len(series) <= most:
         return list(series)

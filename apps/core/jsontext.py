@@ -23,6 +23,7 @@ MAX_KEYS = 1000
 REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 
 _BROKEN = re.compile("[\0\ud800-\udfff]")
+_TEXT = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
 _BOM = b"\xef\xbb\xbf"
 _INT64_DIGITS = 20
 
@@ -56,6 +57,20 @@ def decode(raw: bytes | str, *, max_depth: int = MAX_DEPTH, max_keys: int | None
     if max_keys is not None and data.count(b":") > max_keys:
         _refuse_many_keys(value, max_keys)
     return value
+
+
+def has_more_values(raw: bytes, limit: int) -> bool:
+    """Whether a document holds more than about `limit` values, without decoding it: some 60 bytes of memory each.
+
+    Commas, colons and opening brackets are counted; those within texts only where it matters.
+    """
+    if _marks(raw) <= limit:
+        return False
+    return _marks(_TEXT.sub(b"", raw)) > limit
+
+
+def _marks(raw: bytes) -> int:
+    return sum(raw.count(mark) for mark in (b",", b":", b"[", b"{"))
 
 
 def repair_text(text: str) -> str:

@@ -73,6 +73,16 @@ _PRIVATE_KEY = (
 _EMAIL = r"(?<![\w.%+-])(?<!\w')[\w.%+-][\w.%+'-]{0,255}?(?:@|%40)(?:[\w-]{1,63}\.){1,8}[^\W\d_]{2,24}(?!\w)"
 _INTERNATIONAL = r"(?<![\w+.])(?:\+|00(?=[1-9][0-9]{0,2}[ /(-]))[1-9](?:[ ./()-]{0,2}[0-9]){8,14}(?!\w)"
 _NORTH_AMERICAN = r"(?<![\w.-])(?:\([2-9][0-9]{2}\) ?|[2-9][0-9]{2}[-. ])[0-9]{3}[-. ][0-9]{4}(?![\w-])"
+# Written out only: "3 st" and "Drive" stand in too many texts that are no address. Each part is bounded.
+_STREET = (
+    r"(?<![\w.])[0-9]{1,5}[A-Za-z]?,? (?:[NSEW]\.? )?(?:[A-Z][a-z]{1,20}\.? ){1,3}"
+    r"(?:Street|Avenue|Boulevard|Blvd|Road|Lane)\b"
+    r"|(?<!\w)(?:[A-ZÄÖÜ][a-zäöüß]{1,20}[ -]){0,3}(?:[A-ZÄÖÜ][a-zäöüß]{1,30})?"
+    r"(?:[Ss]traße|[Ss]trasse|[Gg]asse|[Aa]llee|[Pp]latz) [0-9]{1,4}[a-z]?(?!\w)"
+)
+_STREET_NEEDLES = (
+    " street", " avenue", " boulevard", " blvd", " road", " lane", "straße ", "strasse ", "gasse ", "allee ", "platz ",
+)  # fmt: skip
 _DIGIT_RUN = r"(?<![\w.])[0-9](?:[ -]?[0-9]){12,40}(?!\w)"
 
 
@@ -148,6 +158,7 @@ PATTERNS = (
     Pattern("assigned secret", _ASSIGNED_NEEDLES, re.compile(_ASSIGNED, _FLAGS), rf"\1{REMOVED}"),
     Pattern("password in SQL", ("password",), re.compile(_IN_SQL, _FLAGS), rf"\1'{REMOVED}'"),
     Pattern("e-mail address", ("@", "%40"), re.compile(_EMAIL)),
+    Pattern("postal address", _STREET_NEEDLES, re.compile(_STREET)),
 )
 
 # Numbers have no needle but themselves: ten characters of digits and what stands between digits.

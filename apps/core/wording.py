@@ -141,3 +141,21 @@ def share_words(value: object) -> str:
         return "< 0.01 %"
     digits = 0 if percent in (0, 100) else 2 if percent < 1 or 99 < percent < 100 else 1
     return f"{percent:.{digits}f} %"
+
+
+def latency_words(milliseconds: object) -> str:
+    """Three digits of it: "0.85 ms", "38 ms", "1.15 s"; from a minute on as every duration. No number gives a dash."""
+    found = number(milliseconds)
+    if found is None:
+        return NOTHING
+    if abs(found) >= 60_000:
+        return duration_words(found / 1000)
+    size, unit = (found / 1000, "s") if abs(found) >= 999.5 else (found, "ms")
+    digits = (
+        0
+        if abs(size) >= 99.5 or size == 0 or (unit == "ms" and abs(size) >= 9.5)
+        else 1
+        if abs(size) >= 9.95
+        else 2
+    )
+    return f"{size:.{digits}f} {unit}"

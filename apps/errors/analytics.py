@@ -151,10 +151,9 @@ def latest(
     Of a part: its newest events are among the newest of its groups seen last, and that is how they are found. In a
     range that ended long ago a group that went on since then may keep an older one out.
     """
-    low, high = (
-        max(uuid_floor(start), UUID(int=after.int + 1) if after else uuid_floor(start)),
-        uuid_floor(end),
-    )
+    low, high = uuid_floor(start), uuid_floor(end)
+    if after is not None:
+        low = max(low, UUID(int=min(after.int + 1, _LAST)))
     events = ErrorEvent.objects.select_related("group", "component").defer("payload", "tags")
     if not keys:
         return list(events.filter(id__gte=low, id__lt=high).order_by("-id")[:limit])

@@ -7,6 +7,8 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+from django.db import connection
+
 from apps.core.paging import COUNT_CAP
 from apps.errors.models import (
     Attachment,
@@ -18,6 +20,7 @@ from apps.errors.models import (
     UserReport,
 )
 from apps.errors.retention import days_kept
+from apps.errors.sampled import sampled_at
 
 HOUR = timedelta(hours=1)
 SPARK_HOURS = 24
@@ -67,6 +70,7 @@ class GroupPage:
     report_count: int
     attachments: list[Attachment]
     dropped_after_days: int | None = None
+    sampled_at: datetime | None = None
     days: list[datetime] = field(default_factory=list)
 
 
@@ -105,6 +109,7 @@ def group_page(*, group: ErrorGroup, event_id: UUID | None, now: datetime) -> Gr
         contexts=[(name, _pairs(value)) for name, value in sorted((payload.get("contexts") or {}).items())],
         tags=_tags(group),
         last_day=sparks([group.pk], now)[group.pk],
+        sampled_at=sampled_at(payload),
         reports=list(UserReport.objects.filter(group=group).order_by("-received_at")[:REPORTS_SHOWN]),
         report_count=UserReport.objects.filter(group=group).order_by()[: COUNT_CAP + 1].count(),
         attachments=_attachments(event),
@@ -217,3 +222,15 @@ def errors_between(
     for severity, n in rows.values_list("severity", "n"):
         found[severity] += n
     return dict(found)
+
+
+def same_hour_on_days_before(project_id: int, hour: datetime, days: int) -> list[int]:
+    """A project's errors in the hour that begins at `hour`, on each of so many days before: one query."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT coalesce(sum(m.n), 0)::bigint FROM generate_series(1, %s) AS back "
+            "LEFT JOIN errors_errorminute m ON m.project_id = %s AND m.minute >= %s - make_interval(days => back) "
+            "AND m.minute < %s - make_interval(days => back) GROUP BY back",
+            [days, project_id, hour, hour + HOUR],
+        )
+        return [n for (n,) in cursor.fetchall()]

@@ -5,6 +5,7 @@ that is wrong. What they accept is durable when they answer, like everything els
 """
 
 from collections.abc import Iterable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import uuid4
@@ -26,12 +27,14 @@ from apps.ingest.decoding import hash_key
 from apps.ingest.keys import KeyFacts
 from apps.ingest.limits import Throttled
 from apps.ingest.models import EntryKind
-from apps.ingest.unpack import unpack
+from apps.ingest.unpack import opened
 from apps.projects.intake import Intake
 
 MAX_RECORD_BYTES = 256 * 1024
 MOST_RECORDS = 10_000
 RECORDS_PER_ENTRY = 500
+# Of one array, all its records together: they are decoded at once, and each value takes some 60 bytes of memory.
+MOST_VALUES = 2_000_000
 SERVER = "server"
 _NEWLINE_TYPES = (
     "application/x-ndjson",
@@ -45,11 +48,20 @@ _NEWLINE_TYPES = (
 class Taken:
     """What of a batch was usable, and what was not."""
 
-    events: list[NewEvent] = field(default_factory=list)
+    events: list[NewEvent] = field(default_factory=list)  # until they are packed
+    packed: list[bytes] = field(default_factory=list)
     rejected: list[dict[str, Any]] = field(default_factory=list)
     ids: set[str] = field(default_factory=set)
     duplicates: int = 0
     late: int = 0
+
+    def pack(self) -> None:
+        """In our own encoding, in pieces that the drain can take one at a time."""
+        starts = range(0, len(self.events), RECORDS_PER_ENTRY)
+        self.packed = [
+            msgspec.msgpack.encode(self.events[start : start + RECORDS_PER_ENTRY]) for start in starts
+        ]
+        self.events.clear()
 
 
 def json_door(take: Any, kind: str = "records") -> Any:
@@ -106,10 +118,10 @@ def _with(answer: HttpResponse, headers: Iterable[tuple[str, str]]) -> HttpRespo
     return answer
 
 
-def body_of(request: HttpRequest, limit: int) -> bytes:
-    """The unpacked body; Refused beyond the limit."""
+def opened_body(request: HttpRequest, limit: int) -> AbstractContextManager[bytes]:
+    """The unpacked body as long as it is looked at; Refused beyond the limit."""
     packed = door.read_body(request.META)
-    return unpack(packed, request.headers.get("Content-Encoding", ""), max_bytes=limit)
+    return opened(packed, request.headers.get("Content-Encoding", ""), max_bytes=limit)
 
 
 def intake_of(request: HttpRequest, project_id: int, source: str) -> Intake:
@@ -127,17 +139,15 @@ def intake_of(request: HttpRequest, project_id: int, source: str) -> Intake:
     )
 
 
-def _keep(project_id: int, events: list[NewEvent]) -> None:
-    """Durable together when it returns, in entries that the drain can take one at a time."""
-    starts = range(0, len(events), RECORDS_PER_ENTRY)
-    parts = [msgspec.msgpack.encode(events[start : start + RECORDS_PER_ENTRY]) for start in starts]
-    inbox.accept(*(inbox.Entry(project_id, EntryKind.RECORDS, part) for part in parts))
+def _keep(project_id: int, packed: list[bytes]) -> None:
+    """Durable together when it returns."""
+    inbox.accept(*(inbox.Entry(project_id, EntryKind.RECORDS, part) for part in packed))
 
 
 def _single(request: HttpRequest, project_id: int, source: str) -> HttpResponse:
-    record = jsontext.decode(body_of(request, MAX_RECORD_BYTES))
-    event = from_record(record, intake_of(request, project_id, source))
-    _keep(project_id, [event])
+    with opened_body(request, MAX_RECORD_BYTES) as body:
+        event = from_record(jsontext.decode(body), intake_of(request, project_id, source))
+    _keep(project_id, [msgspec.msgpack.encode([event])])
     return JsonResponse({"ok": True, "id": event.event_id}, status=201)
 
 
@@ -151,21 +161,29 @@ def _client(request: HttpRequest, facts: KeyFacts) -> HttpResponse:
 
 def _batch(request: HttpRequest, facts: KeyFacts) -> HttpResponse:
     """JSON array or NDJSON: good records are kept, bad ones are told by index; 400 only if nothing was usable."""
-    records = _records(request, body_of(request, settings.ENVELOPE_MAX_UNPACKED))
-    admission.enter_events(facts, len(records), "records")
-    taken = Taken()
-    intake = intake_of(request, facts.project_id, SERVER)
-    for index, raw in enumerate(records):
-        _take(taken, index, raw, intake)
-    if taken.events:
-        _keep(facts.project_id, taken.events)
+    with opened_body(request, settings.ENVELOPE_MAX_UNPACKED) as body:
+        taken = _usable(request, facts, body)
+    if taken.packed:
+        _keep(facts.project_id, taken.packed)
     elif taken.rejected:
         first = taken.rejected[0]
         raise Refused(first["code"], f"no record was usable; the first: {first['message']}", first["field"])
     else:
         raise Refused("required", "send at least one record", "body")
-    answer = {"accepted": len(taken.events), "duplicate": taken.duplicates, "late": taken.late}
+    answer = {"accepted": len(taken.ids), "duplicate": taken.duplicates, "late": taken.late}
     return JsonResponse({**answer, "rejected": taken.rejected}, status=202)
+
+
+def _usable(request: HttpRequest, facts: KeyFacts, body: bytes) -> Taken:
+    """What of these records can be kept, packed; what they were decoded to is gone when it returns."""
+    records = _records(request, body)
+    admission.enter_events(facts, len(records), "records")
+    taken = Taken()
+    intake = intake_of(request, facts.project_id, SERVER)
+    for index, raw in enumerate(records):
+        _take(taken, index, raw, intake)
+    taken.pack()
+    return taken
 
 
 def _records(request: HttpRequest, body: bytes) -> list[Any]:
@@ -173,6 +191,8 @@ def _records(request: HttpRequest, body: bytes) -> list[Any]:
     if (request.content_type or "") in _NEWLINE_TYPES or not body.lstrip().startswith(b"["):
         _check_count(body.count(b"\n"))
         return [line for line in body.split(b"\n") if line.strip()]
+    if jsontext.has_more_values(body, MOST_VALUES):
+        raise door.BodyTooLong("too_many_values", f"more than {MOST_VALUES} values", "body")
     members = jsontext.decode(body, max_keys=None)
     _check_count(len(members))
     return list(members)

@@ -22,7 +22,7 @@ from apps.core.slow_bodies import BodyTooSlow
 from apps.ingest import admission, auth, cors, envelope, inbox, keys
 from apps.ingest.limits import Throttled
 from apps.ingest.models import EntryKind
-from apps.ingest.unpack import OLD_PACKING, unpack, unpack_old
+from apps.ingest.unpack import OLD_PACKING, opened, room, unpack_old
 from apps.projects.event_id import parse_event_id
 
 Environ = dict[str, Any]
@@ -112,19 +112,11 @@ def receive(environ: Environ, project_id: int | None, endpoint: str) -> tuple[st
     packed = read_body(environ)
     coding = environ.get("HTTP_CONTENT_ENCODING", "").strip().lower()
     if facts is not None and endpoint == "store":
-        body = unpack(packed, coding, max_bytes=settings.EVENT_MAX_BYTES)
-        if body.startswith(OLD_PACKING):
-            packed = body = unpack_old(body, max_bytes=settings.EVENT_MAX_BYTES)
-            coding = ""
-        kind, named = EntryKind.STORE, _id_of_event(body)
+        kind = EntryKind.STORE
+        named, packed, coding = _look_into_event(packed, coding)
     else:
-        split = envelope.split(unpack(packed, coding, max_bytes=settings.ENVELOPE_MAX_UNPACKED))
-        if facts is None:
-            given = auth.credentials(dsn=split.header.get("dsn"))
-            facts = _authorise(given, given.project_id if project_id is None else project_id, environ)
-            admission.enter(facts, endpoint)
-        admission.enter_items(facts, split.items, taken=1)
-        kind, named = EntryKind.ENVELOPE, split.event_id
+        kind = EntryKind.ENVELOPE
+        named, facts = _look_into_envelope(packed, coding, facts, project_id, environ)
     event_id = named or uuid4().hex
     known_as = inbox.encode_context({"event_id": event_id})
     inbox.accept(
@@ -147,6 +139,30 @@ def _enter_early(environ: Environ, project_id: int, endpoint: str) -> keys.KeyFa
     if endpoint == "store":
         admission.enter_events(facts, 1)
     return facts
+
+
+def _look_into_event(packed: bytes, coding: str) -> tuple[str | None, bytes, str]:
+    """Its id, and how it is kept: what was packed in the old way is kept as it came out."""
+    with opened(packed, coding, max_bytes=settings.EVENT_MAX_BYTES) as body:
+        if not body.startswith(OLD_PACKING):
+            return _id_of_event(body), packed, coding
+        with room:
+            unpacked = unpack_old(body, max_bytes=settings.EVENT_MAX_BYTES)
+            return _id_of_event(unpacked), unpacked, ""
+
+
+def _look_into_envelope(
+    packed: bytes, coding: str, facts: keys.KeyFacts | None, project_id: int | None, environ: Environ
+) -> tuple[str | None, keys.KeyFacts]:
+    """Its event's id, and its key where no header had one. What was unpacked is gone when it returns."""
+    with opened(packed, coding, max_bytes=settings.ENVELOPE_MAX_UNPACKED) as body:
+        split = envelope.split(body)
+        if facts is None:
+            given = auth.credentials(dsn=split.header.get("dsn"))
+            facts = _authorise(given, given.project_id if project_id is None else project_id, environ)
+            admission.enter(facts, "envelope")
+        admission.enter_items(facts, split.items, taken=1)
+        return split.event_id, facts
 
 
 def _id_of_event(body: bytes) -> str | None:

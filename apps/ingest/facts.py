@@ -9,6 +9,7 @@ from django.utils import timezone
 
 from apps.errors import accompanying, storing
 from apps.health.services import store_check_ins
+from apps.ingest import sampling
 from apps.ingest.batch import Batch
 from apps.telemetry import storing as telemetry
 from apps.telemetry.count_requests import hour_of
@@ -26,6 +27,7 @@ class _Received(Protocol):
 
 def store(batch: Batch) -> int:
     """Store the facts of a batch; how many events were new. Counts in the batch what was new and what was not."""
+    sampling.thin(batch)
     stored = storing.store_batch(events=batch.events)
     _count(batch, "event", _by_day(batch.events), stored.by_day)
     for store_more in (_store_attachments, _store_user_reports, _store_check_ins, _store_telemetry):

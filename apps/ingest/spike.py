@@ -64,9 +64,9 @@ class Flood:
         self._minutes: dict[int, Minute] = {}
 
     def judge(
-        self, arrivals: Sequence[Arrival], rules: Rules, usual: Callable[[int], float], key: bytes
+        self, arrivals: Sequence[Arrival], rules: Rules, usual: Callable[[int, int], float], key: bytes
     ) -> list[bool]:
-        """Whether each keeps its payload. `usual(project)`: events a minute, asked beyond the floor only."""
+        """Whether each keeps its payload. `usual(project, minute)`: events a minute, asked beyond the floor only."""
         with self._lock:
             seen = {number: self._known(number, arrivals) for number in {a.minute for a in arrivals}}
         limits: dict[int, float] = {}
@@ -74,7 +74,7 @@ class Flood:
         for one in arrivals:
             minute, project = seen[one.minute], one.project_id
             if project not in limits and minute.projects[project] >= rules.floor:
-                limits[project] = max(rules.floor, rules.factor * usual(project))
+                limits[project] = max(rules.floor, rules.factor * usual(project, one.minute))
             kept.append(_is_kept(one, minute, limits.get(project, rules.floor), rules, key))
             minute.add(one)
         return kept

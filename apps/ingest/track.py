@@ -14,8 +14,8 @@ MAX_BYTES = 64 * 1024
 
 
 def _track(request: HttpRequest, facts: KeyFacts) -> HttpResponse:
-    body = jsontext.decode(api.body_of(request, MAX_BYTES))
-    event = tracked.from_body(body, api.intake_of(request, facts.project_id, CLIENT))
+    with api.opened_body(request, MAX_BYTES) as body:
+        event = tracked.from_body(jsontext.decode(body), api.intake_of(request, facts.project_id, CLIENT))
     inbox.accept(inbox.Entry(facts.project_id, EntryKind.TRACKED, msgspec.msgpack.encode([event])))
     return JsonResponse({"ok": True})
 

@@ -1,12 +1,16 @@
 """Bodies unpacked within limits: by the bytes that come out and by progress, so that a bomb costs its limit at most."""
 
 import binascii
+import threading
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import brotli
 import zstandard
 
 from apps.core.refusal import Refused
+from apps.ingest.limits import Throttled
 
 # RFC 9659: what a decoder of the zstd content coding must take, and all that it needs to.
 ZSTD_MAX_WINDOW = 8 * 1024 * 1024
@@ -15,6 +19,9 @@ _ZSTD_BITE = 256
 # The first byte of every zlib stream, in base64; JSON never begins so.
 OLD_PACKING = b"e"
 _GZIP_MAX_MEMBERS = 16
+SMALL_BYTES = 128 * 1024
+_MOST_WAITING = 8
+_BUSY_RETRY_S = 2
 _GZIP = 31
 _ZLIB = 15
 _RAW_DEFLATE = -15
@@ -49,6 +56,34 @@ class UnknownCoding(UnpackRefused):
         super().__init__("unsupported_encoding", f"use one of {', '.join(CODINGS)}", "Content-Encoding")
 
 
+class Busy(Throttled):
+    """429: others wait with large bodies already, and those who have small ones shall not wait behind them all."""
+
+    def __init__(self) -> None:
+        super().__init__("busy", "too many large bodies at once", _BUSY_RETRY_S)
+        self.field = "body"
+
+
+class Room:
+    """For one large body at a time, and what it is decoded to; `most_waiting` may wait. May be entered again."""
+
+    def __init__(self, most_waiting: int) -> None:
+        self._places = threading.BoundedSemaphore(most_waiting + 1)
+        self._inside = threading.RLock()
+
+    def __enter__(self) -> None:
+        if not self._places.acquire(blocking=False):
+            raise Busy
+        self._inside.acquire()
+
+    def __exit__(self, *_: object) -> None:
+        self._inside.release()
+        self._places.release()
+
+
+room = Room(_MOST_WAITING)
+
+
 def unpack(body: bytes, coding: str, *, max_bytes: int) -> bytes:
     """The body behind a Content-Encoding header ("" and "identity": as it came), at most `max_bytes` long.
 
@@ -63,6 +98,38 @@ def unpack(body: bytes, coding: str, *, max_bytes: int) -> bytes:
     if decoder is None:
         raise UnknownCoding
     return decoder(body, max_bytes)
+
+
+@contextmanager
+def opened(body: bytes, coding: str, *, max_bytes: int) -> Iterator[bytes]:
+    """The unpacked body as long as somebody looks at it, at most SMALL_BYTES of it or in the one room for large ones.
+
+    What is decoded takes up to 25 times as much memory as its text: so of many bombs that come at once, one in each
+    process is open. Raises as `unpack`, and Busy (429).
+    """
+    try:
+        small = (
+            None if _needs_room(body, coding) else unpack(body, coding, max_bytes=min(SMALL_BYTES, max_bytes))
+        )
+    except BodyTooLarge:
+        if max_bytes <= SMALL_BYTES:
+            raise
+        small = None
+    if small is not None:
+        yield small
+        return
+    with room:
+        yield unpack(body, coding, max_bytes=max_bytes)
+
+
+def _needs_room(body: bytes, coding: str) -> bool:
+    """A zstd frame may ask for a window that is larger than all it unpacks to."""
+    if coding.strip().lower() != "zstd":
+        return False
+    try:
+        return zstandard.get_frame_parameters(body).window_size > SMALL_BYTES
+    except zstandard.ZstdError:
+        return False  # no frame at all
 
 
 def unpack_old(body: bytes, *, max_bytes: int) -> bytes:

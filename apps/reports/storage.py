@@ -167,6 +167,7 @@ def counters_kept() -> list[tuple[str, int]]:
         ("Errors by the minute, and by endpoint and minute", settings.ROLLUP_MINUTE_RETENTION_DAYS),
         ("Errors by the hour and day, hit users, tags of groups", settings.ROLLUP_HOUR_RETENTION_DAYS),
         ("Requests by the minute", settings.REQUEST_RETENTION_DAYS),
+        ("Tracked failures by the minute", settings.ROLLUP_MINUTE_RETENTION_DAYS),
         (
             "Requests, tracked events, sessions and users by the hour and day",
             settings.ROLLUP_HOUR_RETENTION_DAYS,

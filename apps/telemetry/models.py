@@ -30,8 +30,8 @@ class TrackedEvent(models.Model):
         ordering = ("-id",)
         default_permissions = ("view",)
         indexes = (
-            # The latest of one name: what the drill-downs of the analytics page show.
-            models.Index(fields=("project", "name", "-id"), name="telemetry_tracked_name"),
+            # The latest of one name: the list that a figure leads to.
+            models.Index(fields=("name", "-id"), name="telemetry_tracked_latest"),
         )
 
     def __str__(self) -> str:

@@ -21,7 +21,7 @@ from apps.errors.models import ErrorGroup
 from apps.incidents.models import Incident
 from apps.projects import services as projects
 from apps.projects.models import Component, Project, Team
-from reliability_portal.demo import cast, history, story
+from reliability_portal.demo import cast, history, story, usage
 
 BATCH = 1000
 Say = Callable[[str], None]
@@ -40,7 +40,10 @@ def load(*, now: datetime, seed: int, say: Say, n_errors: int = story.ERRORS) ->
         project = _project()
         components = _components(project)
         policy = _policy(people)
-    errors(project=project, moments=story.moments(now, seed, n_errors), now=now, seed=seed, say=say)
+    hits = errors(project=project, moments=story.moments(now, seed, n_errors), now=now, seed=seed, say=say)
+    say("requests, features, sessions")
+    with transaction.atomic():
+        usage.write(project=project, components=components, hits=hits, now=now, seed=seed)
     say("decisions about groups, past incidents, post-mortems")
     with transaction.atomic():
         _decide(project, people, now)
@@ -109,16 +112,20 @@ def _policy(people: dict[str, Any]) -> EscalationPolicy:
 
 
 # --- Errors -------------------------------------------------------------------------------------------------------
-def errors(*, project: Project, moments: list[story.Moment], now: datetime, seed: int, say: Say) -> None:
-    """The events through the same storing as real ones, oldest first."""
+def errors(
+    *, project: Project, moments: list[story.Moment], now: datetime, seed: int, say: Say
+) -> list[tuple[datetime, bytes]]:
+    """The events through the same storing as real ones, oldest first; returns whom they hit, and when."""
+    hits: list[tuple[datetime, bytes]] = []
     partitions.ensure("errors_errorevent", now - timedelta(days=story.DAYS + 2), now + timedelta(days=1))
     for start in range(0, len(moments), BATCH):
         chunk = enumerate(moments[start : start + BATCH], start)
-        storing.store_batch(
-            events=[story.event_of(m, i, project.pk, now, seed) for i, m in chunk], backfilled=True
-        )
+        events = [story.event_of(m, i, project.pk, now, seed) for i, m in chunk]
+        storing.store_batch(events=events, backfilled=True)
+        hits += [(e.occurred_at, e.user_hash) for e in events if e.user_hash]
         if start % (BATCH * 10) == 0:
             say(f"errors: {start:,} of {len(moments):,}")
+    return hits
 
 
 def _decide(project: Project, people: dict[str, Any], now: datetime) -> None:

@@ -39,7 +39,7 @@ def release_at(at: datetime, now: datetime) -> str:
     return RELEASES[max(0, min(index, len(RELEASES) - 1))]
 
 
-def _weight(at: datetime) -> float:
+def weight(at: datetime) -> float:
     """More by day than by night, less at weekends."""
     by_hour = 0.35 + 0.65 * max(0.0, math.sin((at.hour - 5) / 24 * 2 * math.pi) + 0.35)
     return by_hour * (0.62 if at.weekday() >= 5 else 1.0)
@@ -57,7 +57,7 @@ def _stream(now: datetime, n: int, dice: random.Random) -> Iterator[Moment]:
     """The everyday background, spread over hours by their weight."""
     start = now - DAYS * DAY
     hours = [start + timedelta(hours=h) for h in range(DAYS * 24)]
-    chosen = dice.choices(hours, weights=[_weight(h) for h in hours], k=n)
+    chosen = dice.choices(hours, weights=[weight(h) for h in hours], k=n)
     shares = [f.share for f in FAILURES]
     for hour in chosen:
         failure = dice.choices(FAILURES, weights=shares)[0]

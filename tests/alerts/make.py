@@ -9,6 +9,7 @@ from apps.alerts.models import AlertRule, Channel, EscalationPolicy, EscalationS
 from apps.alerts.services import Fired, trigger
 from apps.errors.models import EndpointMinute, ErrorGroup, ErrorMinute
 from apps.projects.models import Component, Project
+from apps.telemetry.models import RequestMinute, TrackedMinute
 
 NOW = datetime(2026, 11, 22, 12, 0, 5, tzinfo=UTC)
 _numbers = itertools.count(1)
@@ -95,3 +96,19 @@ def make_failing_endpoint(endpoint, project=None, minute=NOW, n=1):
     return EndpointMinute.objects.create(
         project=project or make_project(), endpoint=endpoint, minute=minute, n=n
     )
+
+
+def make_requests(n, failed=0, component=None, endpoint="/login", minute=None, **facts):
+    component = component or make_component()
+    return RequestMinute.objects.create(
+        project=component.project, component=component, minute=(minute or NOW).replace(second=0, microsecond=0),
+        **{"kind": "request", "endpoint": endpoint, "n": n, "failed": failed, **facts},
+    )  # fmt: skip
+
+
+def make_tracked_minute(name, component=None, n=1, minute=None):
+    component = component or make_component()
+    return TrackedMinute.objects.create(
+        project=component.project, component=component, minute=(minute or NOW).replace(second=0, microsecond=0),
+        name=name, n=n,
+    )  # fmt: skip

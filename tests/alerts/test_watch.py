@@ -22,7 +22,9 @@ from tests.alerts.make import (
     make_failing_endpoint,
     make_group,
     make_project,
+    make_requests,
     make_rule,
+    make_tracked_minute,
     make_user,
 )
 
@@ -176,6 +178,8 @@ BUILTIN = {
         error_type="Database Connection Error",
     ),
     "authentication-down": lambda: make_errors(5, make_component("Authentication")),
+    "authentication-requests": lambda: make_requests(6, 3, make_component("Authentication")),
+    "application-lockout": lambda: make_tracked_minute("security_incident_lockout", make_component("Authentication")),
     "payment-failures": lambda: make_errors(1, make_component("Payments"), severity="Critical"),
     "cascade": lambda: [make_failing_endpoint(f"/{n}") for n in range(3)],
     "security-lockout": lock_out,

@@ -8,10 +8,11 @@ import pytest
 
 from apps.core.slow_bodies import MOST_SLOW, SLOW_AFTER_S, Body, Watch, overdue
 from tests.at_once import at_once
+from tests.hostile.inputs import PATHS
 from tests.hostile.wire import AUTH, connection, head, is_well, read_answer
 
 THREADS = MOST_SLOW + 16
-DOORS = ["/api/1/envelope/", "/api/1/store/", "/api/errors/", "/api/errors/client", "/api/errors/batch"]
+DOORS = list(PATHS.values())
 LENGTH = b"Content-Length: 1000"
 
 

@@ -17,7 +17,7 @@ def make_arrivals(n, project=1, group="a", minute=1000, start=0):
 
 def kept(flood, arrivals, usual=0.0, rules=RULES, counted=True):
     """How many keep their payload."""
-    judged = flood.judge(arrivals, rules, lambda project: usual, KEY)
+    judged = flood.judge(arrivals, rules, lambda project, minute: usual, KEY)
     if counted:
         flood.count(arrivals)
     return sum(judged)
@@ -58,15 +58,15 @@ def test_beyond_what_is_usual_for_a_project_each_group_keeps_its_first():
 def test_the_limit_of_a_project_grows_with_what_is_usual_for_it():
     flood, asked = Flood(), []
 
-    def usual(project):
-        asked.append(project)
+    def usual(project, minute):
+        asked.append((project, minute))
         return 30.0
 
     many = [a for n in range(40) for a in make_arrivals(10, group=f"g{n}")]
     assert sum(flood.judge(many[:299], RULES, usual, KEY)) == 299
-    assert asked == [1]  # once a batch, and only beyond the floor
+    assert asked == [(1, 1000)]  # once a batch, and only beyond the floor
     assert flood.judge(many[:99], RULES, usual, KEY) == [True] * 99
-    assert asked == [1]
+    assert asked == [(1, 1000)]
 
 
 def test_what_was_not_stored_is_not_counted():

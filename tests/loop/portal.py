@@ -83,13 +83,29 @@ class Portal:
             return os.fsencode(self.data) in place and all(word in line for word in words)
         return False
 
+    def named(self, name: str) -> list[int]:
+        """Its processes that `ps` shows under this name."""
+        return [pid for pid in self.pids() if _name_of(pid) == name]
+
     def kill(self, *words: str) -> int:
         """SIGKILL to all of them at once; how many there were."""
-        pids = self.pids(*words)
-        for pid in pids:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
-        return len(pids)
+        return send(signal.SIGKILL, self.pids(*words))
+
+
+def _name_of(pid: int) -> str:
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/{pid}/comm").read_text().strip()
+    return ""
+
+
+def send(signal_: int, pids: list[int]) -> int:
+    """Send it to all of them; how many heard it."""
+    heard = 0
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal_)
+            heard += 1
+    return heard
 
 
 def eventually(condition: Callable[[], object], what: str, within_s: float = 30) -> object:

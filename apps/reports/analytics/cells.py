@@ -6,10 +6,8 @@ from typing import Any
 
 from django.urls import reverse
 
-from apps.core.wording import NOTHING, duration_words, figure_words, share_words
+from apps.core.wording import NOTHING, figure_words, latency_words, share_words
 from apps.reports.analytics.block import Block, Column, Row
-
-_RIGHT = ("count", "share", "ms")
 
 
 @dataclass(frozen=True)
@@ -23,11 +21,6 @@ class Cell:
     url: str = ""
     note: str = ""
     marks: tuple[str, ...] = ()
-
-    @property
-    def right(self) -> bool:
-        """Whether it lines up with the figures above it."""
-        return self.kind in _RIGHT
 
 
 def head(block: Block) -> list[Column]:
@@ -49,7 +42,7 @@ def words_of(kind: str, value: Any) -> str:
     if kind in ("share", "rate"):
         return share_words(value)
     if kind == "ms":
-        return duration_words(value / 1000)
+        return latency_words(value)
     return str(value)
 
 

@@ -7,11 +7,13 @@ from urllib.parse import urlencode
 from uuid import UUID
 
 from django.core.exceptions import PermissionDenied, ValidationError
-from django.http import HttpRequest, HttpResponse, HttpResponseBadRequest
+from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
+from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_safe
 
+from apps.core.problems import VALIDATION, of_field, problem
 from apps.projects.models import Component, Project
 from apps.reports.analytics import blocks  # noqa: F401 - registers the analyses
 from apps.reports.analytics.block import Figure, Shown, answered, registry
@@ -23,6 +25,7 @@ from apps.reports.pages import page
 PERMISSIONS = ("errors.view_errorgroup", "telemetry.view_trackedevent")
 TABS = {"errors": "Errors", "analyses": "Analyses", "daily": "Daily review", "weekly": "Weekly review"}
 FEED_S = 5
+WIDE_FROM = 5  # columns
 
 
 @dataclass(frozen=True)
@@ -33,6 +36,11 @@ class Card:
     head: list[Any]
     lines: list[list[Cell]]
     csv: str
+
+    @property
+    def wide(self) -> bool:
+        """Whether its table needs the whole width."""
+        return len(self.head) > WIDE_FROM
 
     @property
     def name(self) -> str:
@@ -57,6 +65,7 @@ def show(request: HttpRequest) -> HttpResponse:
     return page(
         request, "admin/analytics.html", title="Analytics", scope=scope, tab=tab, errors={},
         cards={card.name.replace("-", "_"): card for card in map(_card, shown)}, figures=_figures(shown),
+        lede=_lede(shown),
         **_switches(scope, tab), **_parts(scope), feed_s=FEED_S, now=now,
     )  # fmt: skip
 
@@ -80,27 +89,43 @@ def feed_part(request: HttpRequest) -> HttpResponse:
         raise PermissionDenied
     try:
         scope = read(request.GET.dict(), timezone.now())
-        after = UUID(request.GET["after"]) if request.GET.get("after") else None
+        after = _id(request.GET.get("after", ""))
     except ValidationError as refused:
-        return HttpResponseBadRequest("; ".join(refused.messages), content_type="text/plain")
-    except ValueError:
-        return HttpResponseBadRequest("after: no id", content_type="text/plain")
+        details = [of_field(f, "invalid", " ".join(said)) for f, said in refused.message_dict.items()]
+        return problem(VALIDATION, details=details)
     if after is not None and not feed.ask(scope, after).rows:
         return HttpResponse(status=204)
     return TemplateResponse(request, "portal/feed.html", {"rows": feed.ask(scope).rows})
+
+
+def _id(text: str) -> UUID | None:
+    try:
+        return UUID(text) if text else None
+    except ValueError:
+        raise ValidationError({"after": "Give the id of an event of the feed."}) from None
 
 
 def _card(shown: Shown) -> Card:
     query = urlencode({**shown.scope.query(), "format": "csv"})
     rows = shown.answer.rows
     return Card(
-        shown, head(shown.block), lines(shown.block, rows), f"/api/analytics/{shown.block.name}?{query}"
+        shown,
+        head(shown.block),
+        lines(shown.block, rows),
+        f"{reverse('reports:api_analysis', args=[shown.block.name])}?{query}",
     )
 
 
 def _figures(shown: list[Shown]) -> list[tuple[Figure, str]]:
     """The figures of all blocks, with their words."""
     return [(figure, words_of(figure.kind, figure.value)) for one in shown for figure in one.answer.figures]
+
+
+def _lede(shown: list[Shown]) -> str:
+    """The verdict: whom errors hit, and what part of the requests failed."""
+    said = {one.block.name: one.answer.sentence for one in shown}
+    told = [said.get(name, "") for name in ("user-impact", "failure-rate")]
+    return " ".join(filter(None, told)) or "No errors."
 
 
 def _switches(scope: Scope, tab: str) -> dict[str, Any]:

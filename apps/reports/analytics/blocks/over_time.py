@@ -3,9 +3,11 @@
 from collections import defaultdict
 from datetime import datetime, timedelta
 
+from django.utils import timezone
+
 from apps.core.charts import Series
 from apps.core.severity import RecordSeverity
-from apps.core.wording import figure_words
+from apps.core.wording import figure_words, zone_word
 from apps.errors import analytics
 from apps.reports.analytics.block import Answer, Block, Chart, Column, Figure, Row, register
 from apps.reports.analytics.scope import DAY, HOUR, MINUTE, Scope
@@ -79,7 +81,10 @@ def _chart(rows: list[Row], step: timedelta, sentence: str) -> Chart:
 
 def _label(at: object, step: timedelta) -> str:
     assert isinstance(at, datetime)
-    return f"{at.day} {at:%b}" if step == DAY else f"{at.day} {at:%b %H:%M} UTC"
+    if step == DAY:
+        return f"{at.day} {at:%b}"
+    there = timezone.localtime(at)
+    return f"{there.day} {there:%b %H:%M} {zone_word(there)}"
 
 
 register(

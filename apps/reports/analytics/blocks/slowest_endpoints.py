@@ -1,7 +1,7 @@
 """The endpoints with the longest waits."""
 
 from apps.core.spans import days_touched
-from apps.core.wording import duration_words
+from apps.core.wording import latency_words
 from apps.projects.models import Component
 from apps.reports.analytics.block import Answer, Block, Column, register
 from apps.reports.analytics.scope import Scope
@@ -28,7 +28,7 @@ def ask(scope: Scope) -> Answer:
     if not rows:
         return Answer([])
     worst = found[0]
-    took = duration_words(worst.p99 / 1000)
+    took = latency_words(worst.p99)
     sentence = f"{worst.endpoint} is the slowest: one request in a hundred takes longer than {took}."
     return Answer(rows, sentence, more=len(found) > SHOWN)
 

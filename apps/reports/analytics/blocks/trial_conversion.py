@@ -43,8 +43,8 @@ register(
         tab="analyses",
         columns=(
             Column("trial_type", "Trial", "code"),
-            Column("conversion", "Converted", "rate"),
-            Column("converted", "Converted, count", "count"),
+            Column("conversion", "Conversion", "rate"),
+            Column("converted", "Converted", "count"),
             Column("expired", "Expired", "count"),
             Column("ended", "Ended", "count"),
         ),

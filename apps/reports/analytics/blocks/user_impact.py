@@ -25,7 +25,13 @@ def ask(scope: Scope) -> Answer:
     share = hit.n / active.n if active.n and hit.n <= active.n else None
     if not hit.n and not active.n:
         return Answer([])
-    row = {"users_hit": hit.n, "active_users": active.n or None, "share": share, "within": hit.within or None}
+    row = {
+        "of": scope.of_words.capitalize() if not scope.of else scope.of_words,
+        "users_hit": hit.n,
+        "active_users": active.n or None,
+        "share": share,
+        "within": hit.within or None,
+    }
     figures = [
         Figure("users_hit", "Users hit", hit.n, "count", HIT_HOW, _within(hit)),
         Figure("share", "Share of active users", share, "share", ACTIVE_HOW, _of(active, share)),
@@ -56,6 +62,7 @@ register(
         title="User impact",
         tab="errors",
         columns=(
+            Column("of", "Of"),
             Column("users_hit", "Users hit", "count"),
             Column("active_users", "Active users", "count"),
             Column("share", "Share of active users", "share"),

@@ -15,7 +15,7 @@ from django.db.models import Q
 
 from apps.alerts import oncall_calendar, rotations
 from apps.alerts.oncall_calendar import CalendarRefused, Read, StandIn
-from apps.alerts.oncall_models import CalendarLink, Override, Schedule
+from apps.alerts.oncall_models import YEARS, CalendarLink, Override, Schedule
 from apps.audit import services as audit
 from apps.audit.models import Category
 from apps.core.text import storable
@@ -51,6 +51,9 @@ def add_override(*, schedule: Schedule, user: Any, starts_at: datetime, ends_at:
 
 def check_override(override: Override) -> None:
     """ValidationError by field for what no constraint of the table says."""
+    for name in ("starts_at", "ends_at"):
+        if getattr(override, name).year not in YEARS:
+            raise ValidationError({name: f"Outside the years {YEARS[0]} to {YEARS[-1]}."})
     if override.ends_at <= override.starts_at:
         raise ValidationError({"ends_at": "It ends before it begins, or has no length."})
     if override.ends_at - override.starts_at > rotations.LONGEST:

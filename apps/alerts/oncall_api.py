@@ -11,6 +11,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from apps.alerts import oncall_queries
+from apps.alerts.oncall_models import YEARS
 from apps.alerts.oncall_queries import Duty
 from apps.projects.authentication import scope
 
@@ -62,8 +63,8 @@ class OnCallNow(APIView):
 def _at(given: datetime | None) -> datetime:
     if given is None:
         return timezone.now()
-    if not 1971 <= given.year <= 2999:
-        raise serializers.ValidationError({"at": "Outside the years 1971 to 2999."})
+    if given.year not in YEARS:
+        raise serializers.ValidationError({"at": f"Outside the years {YEARS[0]} to {YEARS[-1]}."})
     return given
 
 

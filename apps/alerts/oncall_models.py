@@ -13,6 +13,7 @@ from apps.core.zones import known_zone
 from apps.projects.models import Team
 
 User = settings.AUTH_USER_MODEL
+YEARS = range(1971, 3000)
 
 
 def validate_zone(name: str) -> None:
@@ -104,12 +105,16 @@ class Layer(models.Model):
         return f"{self.schedule}: {self.name}"
 
     def clean(self) -> None:
-        """A turn may not be longer than the look ahead of a calendar."""
+        """A turn may not be longer than the look ahead of a calendar; days lie where every zone can count."""
         if (
             self.every
             and self.every * rotations.UNITS.get(self.unit, rotations.UNITS["hours"]) > rotations.LONGEST
         ):
             raise ValidationError({"every": f"A turn lasts {rotations.LONGEST.days} days at most."})
+        for name in ("starts_on", "ends_on"):
+            day = getattr(self, name)
+            if day and day.year not in YEARS:
+                raise ValidationError({name: f"Outside the years {YEARS[0]} to {YEARS[-1]}."})
 
 
 class LayerMember(models.Model):

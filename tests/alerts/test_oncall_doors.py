@@ -96,6 +96,8 @@ def test_people_are_put_into_a_layer_on_its_own_page(as_admin):
         ({"layers-0-every": 500}, "366 days at most"),
         ({"layers-0-ends_on": "2026-11-01"}, "ends before it starts"),
         ({"layers-0-starts_on": "31.31.2026"}, "Enter a valid date"),
+        ({"layers-0-starts_on": "0001-01-01"}, "Outside the years 1971 to 2999"),
+        ({"layers-0-ends_on": "9999-12-31"}, "Outside the years 1971 to 2999"),
         ({"layers-0-zone": "Berlin"}, "is no IANA time zone"),
         ({"name": ""}, "This field is required"),
     ],
@@ -107,7 +109,13 @@ def test_a_schedule_that_cannot_work_is_refused_at_its_field(as_admin, facts, sa
 
 
 @pytest.mark.parametrize(
-    ("ends", "said"), [("2026-11-22", "no length"), ("2028-11-24", "Longer than a year"), ("", "required")]
+    ("ends", "said"),
+    [
+        ("2026-11-22", "no length"),
+        ("2028-11-24", "Longer than a year"),
+        ("9999-12-31", "Outside"),
+        ("", "required"),
+    ],
 )
 def test_an_override_row_that_makes_no_sense_is_refused(as_admin, ends, said):
     schedule = make_schedule({"turns": ("alice",)})

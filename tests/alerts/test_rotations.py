@@ -71,12 +71,15 @@ def by_the_minute(found):
 
 
 def assert_same_as_the_oracle(schedule, start, end):
+    """Shifts in every minute, and `on_call` by itself in every eleventh and around every edge."""
     found = rotations.shifts(schedule, start, end)
-    wrong = [
-        (at, got, want)
-        for (at, got), (also, want) in zip(by_the_minute(found), oracle(schedule, start, end), strict=True)
-        if got != want or at != also
-    ]
+    edges = {shift.starts for shift in found} | {shift.ends - MINUTE for shift in found}
+    wrong = []
+    pairs = zip(by_the_minute(found), oracle(schedule, start, end), strict=True)
+    for n, ((at, got), (also, want)) in enumerate(pairs):
+        asked = rotations.on_call(schedule, at) if at in edges or n % 11 == 0 else want
+        if (at, got, asked) != (also, want, want):
+            wrong.append((at, got, asked, want))
     assert wrong == [], wrong[:3]
 
 
@@ -218,6 +221,30 @@ def test_a_handover_at_a_time_that_comes_twice_is_at_its_first_coming():
     layer = make_layer(starts=datetime(2026, 10, 24, 2, 30), period=timedelta(days=1))
     found = rotations.shifts(Schedule(1, (layer,)), utc(2026, 10, 24, 12), utc(2026, 10, 26, 12))
     assert [s.starts for s in found][1:] == [utc(2026, 10, 25, 0, 30), utc(2026, 10, 26, 1, 30)]
+
+
+def test_after_the_clock_was_put_back_a_handover_is_not_taken_back():
+    at_half_past_two = make_layer(turns=((ALICE,), (BOB,)), starts=datetime(2026, 10, 18, 2, 30))
+    schedule, second_ten_past = Schedule(1, (at_half_past_two,)), utc(2026, 10, 25, 1, 10)
+    assert rotations.on_call(schedule, second_ten_past) == (BOB,)
+    assert rotations.shifts(schedule, second_ten_past, second_ten_past + MINUTE)[0].people == (BOB,)
+
+
+def test_of_two_overrides_at_one_time_the_later_in_the_list_counts():
+    both = (
+        Override(1, ALICE, utc(2026, 1, 1), utc(2026, 1, 3)),
+        Override(2, BOB, utc(2026, 1, 2), utc(2026, 1, 4)),
+    )
+    schedule = Schedule(1, (), both)
+    assert [rotations.on_call(schedule, utc(2026, 1, day, 12)) for day in (1, 2, 3)] == [
+        (ALICE,),
+        (BOB,),
+        (BOB,),
+    ]
+    assert [s.people for s in rotations.shifts(schedule, utc(2026, 1, 1), utc(2026, 1, 4))] == [
+        (ALICE,),
+        (BOB,),
+    ]
 
 
 def test_the_day_that_apia_skipped_is_nobodys_and_the_rotation_goes_on_from_it():

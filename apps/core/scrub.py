@@ -179,6 +179,11 @@ def scrub(
     return _Document(max_values, max_text).scrubbed(value, max_depth)
 
 
+def scrub_own(value: Any) -> Any:
+    """As `scrub`, for decoded JSON that is the caller's own: what is clean stays where it is, the rest is replaced."""
+    return _OwnDocument(MAX_VALUES, MAX_TEXT).scrubbed(value, MAX_DEPTH)
+
+
 class _Document:
     """One document while it is copied: the budget left, and the texts that nobody has looked at before.
 
@@ -264,6 +269,44 @@ class _Document:
         if granted < len(value):
             clean.append(CUT)
         return clean
+
+
+class _OwnDocument(_Document):
+    """One document that may be changed: half of the cost of a copy is making its containers."""
+
+    __slots__ = ()
+
+    def _object(self, value: dict[Any, Any], depth: int) -> dict[str, Any]:
+        count = len(value)
+        if count > self.left or count > MAX_ENTRIES or not _key_verdicts.keys() >= value.keys():
+            return super()._object(value, depth)  # something is cut, or a key is read for the first time
+        self.left -= count
+        for key, item in value.items():  # values change under their keys, which a running loop allows
+            kind = type(item)
+            secret = _key_verdicts.get(key)
+            if secret or (secret is None and is_secret_key(key)):  # all verdicts may be forgotten meanwhile
+                value[key] = _hidden(item)
+            elif kind is str:
+                if item not in _clean_texts:
+                    self.unseen.append((value, key, item))
+            elif kind is dict or kind is list or kind is int:
+                value[key] = self._copied(item, depth - 1)
+        return value
+
+    def _array(self, value: list[Any] | tuple[Any, ...], depth: int) -> list[Any]:
+        count = len(value)
+        pair = count == 2 and type(value[0]) is str
+        if pair or count > self.left or count > MAX_ENTRIES or not isinstance(value, list):
+            return super()._array(value, depth)
+        self.left -= count
+        for place, item in enumerate(value):
+            kind = type(item)
+            if kind is str:
+                if item not in _clean_texts:
+                    self.unseen.append((value, place, item))
+            elif kind is dict or kind is list or kind is int:
+                value[place] = self._copied(item, depth - 1)
+        return value
 
 
 def _hidden(item: Any) -> Any:

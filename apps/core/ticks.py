@@ -26,7 +26,8 @@ from apps.core.text import storable
 log = structlog.get_logger("portal.tick")
 OWN = "own"
 _RENEW_EVERY_S = 1.0
-_REST_S, _REST_AFTER_FAILURE_S = 0.05, 1.0
+# Work that comes in drops is done in mouthfuls: the price of a transaction is paid ten times a second at most.
+_REST_S, _REST_AFTER_FAILURE_S = 0.1, 1.0
 
 
 @dataclass

@@ -17,11 +17,14 @@ MAX_BREADCRUMBS = 100
 MAX_QUERY_FIELDS = 100
 MAX_HEADERS = 64
 
-_FRAME_KEYS = (
+_FRAME_KEYS = frozenset((
     "function", "module", "filename", "abs_path", "lineno", "colno", "pre_context", "context_line", "post_context",
     "in_app", "vars", "platform",
-)  # fmt: skip
-_BREADCRUMB_KEYS = ("type", "category", "level", "message", "timestamp", "data")
+))  # fmt: skip
+_BREADCRUMB_KEYS = frozenset(("type", "category", "level", "message", "timestamp", "data"))
+_EXCEPTION_KEYS = frozenset(("type", "value", "module"))
+_MECHANISM_KEYS = frozenset(("type", "handled", "synthetic"))
+_SERVER_KEYS = frozenset(("SERVER_NAME", "SERVER_PORT"))
 _PLAIN_KEYS = ("logger", "transaction", "dist", "sdk", "modules", "extra")
 # Names of headers that say nothing about the person; of all others only the name is kept.
 _HARMLESS_HEADERS = frozenset((
@@ -50,8 +53,11 @@ def kept_of(event: dict[str, Any]) -> dict[str, Any]:
     return kept | {key: event[key] for key in _PLAIN_KEYS if event.get(key)}
 
 
-def _picked(source: dict[str, Any], keys: Iterable[str]) -> dict[str, Any]:
-    return {key: source[key] for key in keys if source.get(key) is not None}
+def _picked(source: dict[str, Any], keys: frozenset[str]) -> dict[str, Any]:
+    """What has one of the keys and is not null; mostly that is everything, and then it is the source itself."""
+    if source.keys() <= keys and None not in source.values():
+        return source
+    return {key: value for key, value in source.items() if key in keys and value is not None}
 
 
 def _values(interface: object, most: int) -> list[dict[str, Any]]:
@@ -75,10 +81,10 @@ def _exceptions(event: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _exception(value: dict[str, Any]) -> dict[str, Any]:
-    kept = _picked(value, ("type", "value", "module"))
+    kept = dict(_picked(value, _EXCEPTION_KEYS))
     mechanism = value.get("mechanism")
     if isinstance(mechanism, dict):
-        kept["mechanism"] = _picked(mechanism, ("type", "handled", "synthetic"))
+        kept["mechanism"] = _picked(mechanism, _MECHANISM_KEYS)
     if isinstance(value.get("stacktrace"), dict):
         kept["stacktrace"] = _stack(value["stacktrace"])
     return kept
@@ -120,7 +126,7 @@ def _each_pair(pairs: object) -> Iterable[tuple[Any, Any]]:
 
 
 def _request(request: dict[str, Any]) -> dict[str, Any]:
-    kept: dict[str, Any] = _picked(request, ("method",))
+    kept: dict[str, Any] = {"method": request["method"]} if request.get("method") is not None else {}
     if isinstance(request.get("url"), str):
         address, _, query = request["url"].partition("?")
         kept["url"] = address.partition("#")[0]
@@ -129,7 +135,7 @@ def _request(request: dict[str, Any]) -> dict[str, Any]:
         kept["query"] = query_fields(request["query_string"])
     kept["headers"] = _headers(request.get("headers"))
     if isinstance(request.get("env"), dict):
-        kept["env"] = _picked(request["env"], ("SERVER_NAME", "SERVER_PORT"))
+        kept["env"] = _picked(request["env"], _SERVER_KEYS)
     return kept
 
 

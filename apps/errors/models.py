@@ -7,6 +7,7 @@ from django.db.models import Q
 from django.db.models.functions import Upper
 
 from apps.core.distinct import SAMPLE_END
+from apps.core.packed import PackedJSONField
 from apps.core.severity import RecordSeverity
 from apps.projects.models import Component, Project
 
@@ -114,7 +115,7 @@ class ErrorEvent(models.Model):
     device_type = models.CharField(max_length=8, blank=True)
     source = models.CharField(max_length=8, help_text="sentry, server, client or demo.")
     tags = models.JSONField(default=dict)
-    payload = models.JSONField(default=dict)
+    payload = PackedJSONField(default=dict)
     backfilled = models.BooleanField(default=False, editable=False)
 
     class Meta:

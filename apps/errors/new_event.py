@@ -24,7 +24,8 @@ class NewEvent(msgspec.Struct, kw_only=True):
 
     `occurred_at` equals `received_at` where `time_is_usable` is false: no time was sent, or one that is older than
     72 h or more than 5 min ahead. `error_type` is one of the brief's words, `exception_type` the program's own.
-    `component_name` is never empty; `component_is_named` says that the sender named it.
+    `component_name` is never empty; `component_is_named` says that the sender named it. `payload` may be packed already
+    (apps.core.packed): hundreds of events wait for one another as bytes, not as trees.
     """
 
     event_id: str
@@ -51,4 +52,4 @@ class NewEvent(msgspec.Struct, kw_only=True):
     title: str = ""
     culprit: str = ""
     tags: dict[str, str] = {}  # msgspec copies it for every event
-    payload: dict[str, Any] = {}
+    payload: dict[str, Any] | bytes = {}

@@ -3,7 +3,7 @@
 from typing import Any
 
 from apps.core.refusal import Refused
-from apps.core.scrub import scrub, scrub_text
+from apps.core.scrub import scrub_own, scrub_text
 from apps.errors import classification, grouping
 from apps.errors.event_payload import kept_of
 from apps.errors.new_event import MAX_MESSAGE, MAX_TAG, EventRefused, NewEvent
@@ -15,12 +15,15 @@ _BROWSER = "javascript"
 
 
 def from_sentry(event: Any, intake: Intake) -> NewEvent:
-    """One decoded Sentry event. Wrong fields are left out; EventRefused only if it is no object or its id no id."""
+    """One decoded Sentry event, which is used up by it.
+
+    Wrong fields are left out; EventRefused only if it is no object or its id no id.
+    """
     if not isinstance(event, dict):
         raise EventRefused("not_an_object", "an event is a JSON object", "event")
     picked = kept_of(event)
     picked["exceptions"].reverse()  # what surfaced comes last, and must not be what the scrubber cuts off
-    kept = scrub(picked)
+    kept = scrub_own(picked)
     exceptions, tags = _whole(kept)
     kept = {key: value for key, value in kept.items() if value}
     message, template = _message(event, exceptions)

@@ -19,6 +19,7 @@ from apps.core.bulk import rows_of
 from apps.core.ids import event_key, millis
 from apps.errors import counting, long_counting
 from apps.errors.counting import Placed
+from apps.errors.event_rows import insert_events
 from apps.errors.models import ErrorGroup, SeenEvent
 from apps.errors.new_event import NewEvent
 from apps.errors.regression import regressed
@@ -42,7 +43,7 @@ def store_batch(*, events: Sequence[NewEvent], backfilled: bool = False) -> Stor
     """Store events of any projects. Group counters are written last: a hot group is locked for the shortest time."""
     placed = _place(events)
     made = _find_groups(placed, backfilled)
-    fresh = _insert_events(placed, backfilled)
+    fresh = insert_events(placed, backfilled)
     _forget_empty(made - {p.group_id for p in fresh})
     done = Stored(stored=len(fresh), duplicates=len(events) - len(fresh))
     done.by_day.update((p.event.received_at.date(), p.event.project_id) for p in fresh)
@@ -141,52 +142,6 @@ def _insert_groups(firsts: list[Placed], backfilled: bool) -> None:
         ],
         ignore_conflicts=True,
     )
-
-
-# --- Rows ---------------------------------------------------------------------------------------------------------
-_INSERT_EVENTS = """
-INSERT INTO errors_errorevent (id, event_id, occurred_at, received_at, project_id, component_id, group_id, severity,
-  error_type, message, user_hash, user_impact, release, environment, endpoint, device_type, source, tags, payload,
-  backfilled)
-SELECT * FROM jsonb_to_recordset(%s::jsonb) AS t(id uuid, event_id text, occurred_at timestamptz,
-  received_at timestamptz, project_id bigint, component_id bigint, group_id bigint, severity text, error_type text,
-  message text, user_hash text, user_impact boolean, release text, environment text, endpoint text, device_type text,
-  source text, tags jsonb, payload jsonb, backfilled boolean)
-ON CONFLICT (id) DO NOTHING RETURNING id
-"""
-
-
-def _insert_events(placed: list[Placed], backfilled: bool) -> list[Placed]:
-    """The events that were not there before."""
-    by_id = {p.id: p for p in placed}
-    rows = [_event_row(by_id[key], backfilled) for key in sorted(by_id)]
-    return [by_id[key] for (key,) in rows_of(_INSERT_EVENTS, rows)]
-
-
-def _event_row(place: Placed, backfilled: bool) -> dict[str, Any]:
-    event = place.event
-    return {
-        "id": str(place.id),
-        "event_id": event.event_id,
-        "occurred_at": event.occurred_at,
-        "received_at": event.received_at,
-        "project_id": event.project_id,
-        "component_id": place.component_id,
-        "group_id": place.group_id,
-        "severity": str(event.severity),
-        "error_type": event.error_type,
-        "message": event.message,
-        "user_hash": event.user_hash.hex() if event.user_hash else "",
-        "user_impact": event.user_impact,
-        "release": event.release[:200],
-        "environment": event.environment[:64],
-        "endpoint": event.route[:200],
-        "device_type": event.device,
-        "source": event.source,
-        "tags": event.tags,
-        "payload": event.payload,
-        "backfilled": backfilled,
-    }
 
 
 def _forget_empty(groups: set[int]) -> None:

@@ -22,22 +22,19 @@ from django.db import (
     connection,
     transaction,
 )
-from django.db.models import Func, IntegerField, QuerySet
 from django.utils import timezone
 
 from apps.core.refusal import Refused
 from apps.core.scrub import scrub_text
 from apps.core.ticks import TickReport
-from apps.ingest import counts, facts, moving, spool
+from apps.ingest import counts, facts, moving, spool, taking
 from apps.ingest.batch import Batch
 from apps.ingest.decoding import decode
 from apps.ingest.models import EntryKind, InboxEntry, InboxWriter, SetAside
+from apps.ingest.taking import Taken
 from apps.projects.queries import RoutingTable
 
 log = structlog.get_logger("portal.drain")
-BATCH = 300
-# A batch is also bounded in bytes: 300 envelopes of a megabyte each would not fit into a worker.
-MOST_PACKED = 8 * 1024 * 1024
 MOST_UNPACKED = 32 * 1024 * 1024
 # Then the tick renews its lease and says how it is going.
 WORKS_FOR_S = 1.0
@@ -53,15 +50,15 @@ def drain(*, now: datetime, slot: int) -> TickReport:
     """The tick: work until the inbox is empty or a second is over; says what is left."""
     until, total = monotonic() + WORKS_FOR_S, Drained()
     _empty_spool(monotonic() + MOVES_FOR_S)
-    routing, more = RoutingTable(), True
-    while more and monotonic() < until:
-        done = _drain_some(routing)
-        total.add(done)
-        more = bool(done.taken)
+    routing = RoutingTable()
+    while True:
+        total.add(_drain_some(routing))
+        if not total.more or monotonic() >= until:
+            break
     backlog, oldest = _left()
     return TickReport(
         said=f"{total.stored} events stored", backlog=backlog, oldest_at=oldest, rejected=total.aside,
-        pieces=total.taken, more=more,
+        pieces=total.taken, more=total.more,
     )  # fmt: skip
 
 
@@ -80,14 +77,16 @@ def forget_writers(now: datetime) -> int:
 
 @dataclass
 class Drained:
-    """Figures of one or more transactions: entries taken, events stored, payloads set aside."""
+    """Figures of one or more transactions: entries taken, events stored, payloads set aside; whether more waits."""
 
     taken: int = 0
     stored: int = 0
     aside: int = 0
+    more: bool = False
 
     def add(self, other: "Drained") -> None:
-        """Sum."""
+        """Sum; whether there is more is the later one's word."""
+        self.more = other.more
         self.taken += other.taken
         self.stored += other.stored
         self.aside += other.aside
@@ -109,7 +108,7 @@ def _drain_some(routing: RoutingTable) -> Drained:
     """One transaction over up to BATCH entries; if one of them makes it fail, the same entries one by one."""
     try:
         with _without_collector(), transaction.atomic():
-            return _settle(_take(), routing)
+            return _settle(taking.take(), routing)
     except Exception as error:
         if _concerns_all(error):
             raise
@@ -128,12 +127,12 @@ def _concerns_all(error: Exception) -> bool:
 
 
 def _one_by_one(routing: RoutingTable) -> Drained:
-    total = Drained()
-    for pk in list(_waiting().values_list("pk", flat=True)[:BATCH]):
+    total = Drained(more=True)
+    for pk in taking.waiting():
         total.taken += 1
         try:
             with transaction.atomic():
-                done = _settle(_take(only=pk), routing)
+                done = _settle(taking.take(only=pk), routing)
             total.stored, total.aside = total.stored + done.stored, total.aside + done.aside
         except Exception as error:  # the edge of one entry
             if _concerns_all(error):
@@ -164,32 +163,13 @@ def _postpone(pk: int, error: Exception) -> int:
     return 1
 
 
-def _waiting() -> QuerySet[InboxEntry]:
-    return InboxEntry.objects.exclude(not_before__gt=timezone.now()).order_by("pk")
-
-
-def _take(only: int | None = None) -> list[InboxEntry]:
-    """Entries that no other drain holds, locked until the end of the transaction; at least one, however large."""
-    rows = _waiting().select_for_update(skip_locked=True)
-    rows = rows[:BATCH] if only is None else rows.filter(pk=only)
-    size = Func("body", function="octet_length", output_field=IntegerField())
-    chosen: list[int] = []
-    packed = 0
-    for pk, length in rows.annotate(size=size).values_list("pk", "size"):
-        packed += length
-        if chosen and packed > MOST_PACKED:
-            break
-        chosen.append(pk)
-    return list(InboxEntry.objects.filter(pk__in=chosen).order_by("pk")) if chosen else []
-
-
-def _settle(entries: list[InboxEntry], routing: RoutingTable) -> Drained:
+def _settle(found: Taken, routing: RoutingTable) -> Drained:
     """Decode, store, count, delete. Entries beyond MOST_UNPACKED are left for the next transaction."""
-    if not entries:
+    if not found.entries:
         return Drained()
-    routing.refresh_projects({entry.project_id for entry in entries})
+    routing.refresh_projects({entry.project_id for entry in found.entries})
     batch, taken = Batch(), []
-    for entry in entries:
+    for entry in found.entries:
         if batch.unpacked > MOST_UNPACKED:
             break
         decode(entry, batch, routing)
@@ -200,8 +180,8 @@ def _settle(entries: list[InboxEntry], routing: RoutingTable) -> Drained:
     for entry, error in batch.failed:
         aside += _postpone(entry.pk, error)
     postponed = {entry.pk for entry, _ in batch.failed}
-    InboxEntry.objects.filter(pk__in=[pk for pk in taken if pk not in postponed]).delete()
-    return Drained(len(taken), stored, aside)
+    taking.done([pk for pk in taken if pk not in postponed])
+    return Drained(len(taken), stored, aside, more=found.more or len(taken) < len(found.entries))
 
 
 def _write(batch: Batch) -> None:

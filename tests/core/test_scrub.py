@@ -2,12 +2,13 @@ import subprocess
 import sys
 import textwrap
 
+import orjson
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from apps.core import scrub as scrubber
-from apps.core.scrub import CUT, REMOVED, is_secret_key, register_secrets, scrub, scrub_text
+from apps.core.scrub import CUT, REMOVED, is_secret_key, register_secrets, scrub, scrub_own, scrub_text
 from apps.core.secret_patterns import NUMBER_PATTERNS, PATTERNS, is_card_number
 from tests.fuzz import CI, fewer, json_values, thorough
 
@@ -235,6 +236,43 @@ def test_scrubbing_twice_is_scrubbing_once(text):
 def test_any_json_comes_out_as_json_of_the_same_kind(value):
     clean = scrub(value)
     assert type(clean) is type(value) or clean in (REMOVED, CUT)
+
+
+@thorough
+@given(
+    st.lists(
+        st.dictionaries(
+            st.sampled_from(["password", "tokens", "a", "b", "e-mail"]) | st.text(max_size=5),
+            json_values | hostile,
+            max_size=4,
+        ),
+        max_size=3,
+    )
+)
+@example([["password", "x"], {"password": [1]}, {"a": 4111111111111111}, {"a": {"b": None}}])
+def test_a_document_of_ones_own_comes_out_as_its_copy_does(value):
+    copied = scrub(value)
+    assert scrub_own(orjson.loads(orjson.dumps(value))) == copied
+
+
+def test_a_document_of_ones_own_is_cut_where_its_copy_is():
+    deep: dict = {}
+    for _ in range(30):
+        deep = {"a": deep, "b": ["x"], "token": 1}
+    for value in (deep, {"v": list(range(2000))}, {str(n): n for n in range(2000)}, [[1] * 900] * 20):
+        assert scrub_own(orjson.loads(orjson.dumps(value))) == scrub(value)
+
+
+def test_verdicts_on_keys_may_be_forgotten_in_the_middle_of_a_document(monkeypatch):
+    monkeypatch.setattr(scrubber, "_REMEMBER_AT_MOST", 3)
+    document = {
+        "a": 1,
+        "password": "p",
+        "n": {f"k{n}": {"secret": "s", f"j{n}": 1} for n in range(20)},
+        "token": "t",
+    }
+    for _ in range(3):
+        assert scrub_own(orjson.loads(orjson.dumps(document))) == scrub(document)
 
 
 @fewer

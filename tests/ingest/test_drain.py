@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from apps.errors import normalise, storing
 from apps.errors.models import ErrorEvent, ErrorGroup, SeenEvent
-from apps.ingest import batch, drain
+from apps.ingest import batch, drain, taking
 from apps.ingest.models import EntryKind, InboxEntry, ItemCount, SetAside
 from apps.projects.models import RoutingRule
 from tests.at_once import at_once
@@ -374,12 +374,12 @@ def test_a_batch_is_bounded_in_bytes_packed_and_unpacked(monkeypatch):
     for n in range(6):
         make_entry(project, gzip.compress(make_envelope(sent(n, extra={"x": "y" * 5000}))), coding="gzip")
     packed = len(bytes(InboxEntry.objects.first().body))
-    monkeypatch.setattr(drain, "MOST_PACKED", 3 * packed + 20)
-    assert len(drain._take()) == 3
+    monkeypatch.setattr(taking, "MOST_PACKED", 3 * packed + 20)
+    assert len(taking.take().entries) == 3
     monkeypatch.setattr(drain, "MOST_UNPACKED", len(body) + 100)
     assert [e.taken for e in iter_drain()] == [2, 2, 2, 0]
     make_entry(project, b"{}\n" + b" " * 100_000)
-    assert len(drain._take()) == 1  # one is always taken
+    assert len(taking.take().entries) == 1  # one is always taken
     assert ErrorEvent.objects.count() == 6
 
 
@@ -395,7 +395,7 @@ def iter_drain():
 
 @pytest.mark.django_db(transaction=True)
 def test_drains_side_by_side_share_the_inbox_and_count_each_event_once(monkeypatch):
-    monkeypatch.setattr(drain, "BATCH", 7)
+    monkeypatch.setattr(taking, "MOST", 7)
     project, now = make_project(), timezone.now().timestamp()
     for n in range(150):
         body = make_envelope(

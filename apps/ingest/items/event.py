@@ -3,6 +3,7 @@
 from typing import Any
 
 from apps.core import jsontext
+from apps.core.packed import pack
 from apps.errors import normalise
 from apps.errors.new_event import NewEvent
 from apps.errors.user_reports import from_feedback
@@ -18,12 +19,18 @@ def read(item: Item, entry: InboxEntry, intake: Intake, batch: Batch) -> None:
     if isinstance(event, dict) and event.get("type") == "feedback":
         batch.user_reports.append(("feedback", from_feedback(event, intake)))
     else:
-        batch.events.append(normalise.from_sentry(event, intake))
+        batch.events.append(_read(event, intake))
 
 
 def read_body(raw: bytes, intake: Intake) -> NewEvent:
     """One event as the whole body of the store endpoint."""
-    return normalise.from_sentry(_decoded(raw), intake)
+    return _read(_decoded(raw), intake)
+
+
+def _read(event: Any, intake: Intake) -> NewEvent:
+    new = normalise.from_sentry(event, intake)
+    new.payload = pack(new.payload)
+    return new
 
 
 def _decoded(raw: bytes) -> Any:

@@ -11,8 +11,7 @@ import argparse
 from collections.abc import Sequence
 
 from benchmarks.lab import conditions, options
-from benchmarks.lab.figures import Table
-from benchmarks.lab.laboratory import COLUMNS, ENVELOPE, NDJSON, Laboratory, add
+from benchmarks.lab.laboratory import ENVELOPE, NDJSON, Board, Laboratory
 from benchmarks.lab.portal import Portal, running_portal, scratch
 
 RECORDS_PER_REQUEST, ITEMS_PER_ENVELOPE = 500, 100
@@ -21,12 +20,12 @@ RECORDS_PER_REQUEST, ITEMS_PER_ENVELOPE = 500, 100
 def main(argv: Sequence[str] | None = None) -> None:
     """Measure and print one table."""
     chosen = parse(argv)
-    table = Table(COLUMNS, "Many events a request")
+    board = Board("Many events a request")
     with scratch("corpora") as folder, running_portal() as portal:
-        measure(Laboratory(folder, chosen, options.progress(chosen)), portal, table)
-    table.notes.append("Latencies are those of a request, rates those of events.")
-    table.notes.append(conditions.line("records of 1 kB", "events of 9.5 kB from the real SDK"))
-    options.show(chosen, [table])
+        measure(Laboratory(folder, chosen, options.progress(chosen)), portal, board)
+    board.notes.append("Latencies are those of a request, rates those of events.")
+    board.notes.append(conditions.line("records of 1 kB", "events of 9.5 kB from the real SDK"))
+    options.show(chosen, [board.table()])
 
 
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -38,7 +37,7 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     return options.parse(asked, argv, records=5_000, events=2_000, connections=[4])
 
 
-def measure(lab: Laboratory, portal: Portal, table: Table) -> None:
+def measure(lab: Laboratory, portal: Portal, board: Board) -> None:
     """Both kinds at each number of connections."""
     batch = portal.aim("/api/errors/batch", **NDJSON)
     envelope = portal.aim(f"/api/{portal.project_id}/envelope/", **ENVELOPE)
@@ -60,12 +59,8 @@ def measure(lab: Laboratory, portal: Portal, table: Table) -> None:
         lab.warm_up(portal, aim, kind)
         for connections in lab.chosen.connections:
             events = getattr(lab.chosen, counted)
-            add(
-                table,
-                name,
-                connections,
-                lab.runs(name, portal, aim, kind, connections=connections, events=events),
-            )
+            runs = lab.runs(name, portal, aim, kind, connections=connections, events=events)
+            board.add(name, connections, runs)
 
 
 if __name__ == "__main__":

@@ -13,27 +13,31 @@ from collections.abc import Sequence
 from benchmarks.lab import client, conditions, gauges, options
 from benchmarks.lab.bugsink import PeerNotAvailable, running_bugsink
 from benchmarks.lab.empty import running_empty
-from benchmarks.lab.figures import Table, ratio, spread
+from benchmarks.lab.figures import Cell, ratio, spread
 from benchmarks.lab.journey import Run
-from benchmarks.lab.laboratory import COLUMNS, ENVELOPE, Laboratory, add
+from benchmarks.lab.laboratory import ENVELOPE, Board, Laboratory
 from benchmarks.lab.portal import running_portal, scratch
 
 # Bugsink 2.6.1 on another day, on two cores, 4,900 events, three runs: shown where it cannot be run here.
-REFERENCE = {16: ("189 (169–196)", "43.9 (40–45)", "82", "123", "160"), 64: ("234", None, None, None, None)}
+REFERENCE: dict[int, dict[str, Cell]] = {
+    16: {"accepted /s": "189 (169–196)", "end to end /s": "43.9 (40–45)", "p50 ms": "82", "p95 ms": "123",
+         "p99 ms": "160", "CPU ms/event": "25.6", "MB without stores": "227"},
+    64: {"accepted /s": "234"},
+}  # fmt: skip
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Measure and print one table."""
     chosen = parse(argv)
     say = options.progress(chosen)
-    table = Table(COLUMNS, "Sentry envelopes, one event a request")
+    board = Board("Sentry envelopes, one event a request")
     with scratch("corpora") as folder:
         lab = Laboratory(folder, chosen, say)
-        ours = measure_ours(lab, table)
-        theirs = {} if chosen.no_peer else measure_peer(lab, table)
-        measure_limit(lab, table)
-    conclude(table, ours, theirs, lab.program is not None)
-    options.show(chosen, [table])
+        ours = measure_ours(lab, board)
+        theirs = {} if chosen.no_peer else measure_peer(lab, board)
+        measure_limit(lab, board)
+    conclude(board, ours, theirs, lab.program is not None)
+    options.show(chosen, [board.table()])
 
 
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -48,7 +52,7 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     return options.parse(asked, argv, events=[2_000], connections=[16], peer_events=300)
 
 
-def measure_ours(lab: Laboratory, table: Table) -> dict[int, list[Run]]:
+def measure_ours(lab: Laboratory, board: Board) -> dict[int, list[Run]]:
     """Runs of the fewest events by connections, to compare with the peer's."""
     compared: dict[int, list[Run]] = {}
     with running_portal() as portal:
@@ -57,12 +61,12 @@ def measure_ours(lab: Laboratory, table: Table) -> dict[int, list[Run]]:
         for connections in lab.chosen.connections:
             for events in sorted(lab.chosen.events):
                 runs = lab.runs("portal", portal, aim, lab.single, connections=connections, events=events)
-                add(table, "portal", connections, runs)
+                board.add("portal", connections, runs)
                 compared.setdefault(connections, runs)
     return compared
 
 
-def measure_peer(lab: Laboratory, table: Table) -> dict[int, list[Run]]:
+def measure_peer(lab: Laboratory, board: Board) -> dict[int, list[Run]]:
     """The same load on Bugsink; its figures of another day where it is not available."""
     found: dict[int, list[Run]] = {}
     try:
@@ -71,20 +75,21 @@ def measure_peer(lab: Laboratory, table: Table) -> dict[int, list[Run]]:
             lab.warm_up(peer, aim, lab.single)
             for connections in lab.chosen.connections:
                 runs = lab.runs(name, peer, aim, lab.single, connections=connections, events=events)
-                add(table, name, connections, runs)
+                board.add(name, connections, runs)
                 found[connections] = runs
     except PeerNotAvailable as reason:
         lab.say(f"peer not available: {reason}")
-        table.notes.append(
+        board.notes.append(
             "Peer not available here: its row is from another day (reference), 4,900 events, two cores."
         )
         for connections, cells in REFERENCE.items():
-            figures = [*cells, "25.6" if connections == 16 else None, None, None, None]
-            table.add("Bugsink 2.6.1 (reference)", connections, 4_900, *figures)
+            board.add_cells(
+                "Bugsink 2.6.1 (reference)", {"connections": connections, "events": 4_900, **cells}
+            )
     return found
 
 
-def measure_limit(lab: Laboratory, table: Table) -> None:
+def measure_limit(lab: Laboratory, board: Board) -> None:
     """How fast a web server like ours takes such bodies when it does nothing with them."""
     events = max(lab.chosen.events)
     with running_empty() as (aim, parts):
@@ -95,20 +100,21 @@ def measure_limit(lab: Laboratory, table: Table) -> None:
                 with gauges.measured(parts) as gauge:
                     loads.append(client.send(lab.program, aim, path, connections=connections, count=events))
                 foreign.append(gauge.foreign_cores)
-            latency = [spread([load.latency_ms(share) for load in loads]) for share in (0.5, 0.95, 0.99)]
-            rate = spread([load.accepted_per_s for load in loads])
-            row = ("limit: empty application", connections, events, rate, None, *latency, *[None] * 3)
-            table.add(*row, spread(foreign))
+            cells: dict[str, Cell] = {"connections": connections, "events": events}
+            cells["accepted /s"] = spread([load.accepted_per_s for load in loads])
+            for row, share in (("p50 ms", 0.5), ("p95 ms", 0.95), ("p99 ms", 0.99)):
+                cells[row] = spread([load.latency_ms(share) for load in loads])
+            board.add_cells("limit: empty application", {**cells, "foreign cores": spread(foreign)})
 
 
-def conclude(table: Table, ours: dict[int, list[Run]], theirs: dict[int, list[Run]], compiled: bool) -> None:
+def conclude(board: Board, ours: dict[int, list[Run]], theirs: dict[int, list[Run]], compiled: bool) -> None:
     """Ratios in this run, and the conditions."""
     for connections in theirs:
         against = ratio(*([run.end_to_end_per_s for run in runs[connections]] for runs in (ours, theirs)))
-        table.notes.append(f"End to end at {connections} connections: {against} Bugsink in the same run.")
+        board.notes.append(f"End to end at {connections} connections: {against} Bugsink in the same run.")
     if not compiled:
-        table.notes.append("No C compiler: the load client is Python and takes much of the machine itself.")
-    table.notes.append(conditions.line("events of 9.5 kB from the real SDK, packed by gzip to 2.8 kB"))
+        board.notes.append("No C compiler: the load client is Python and takes much of the machine itself.")
+    board.notes.append(conditions.line("events of 9.5 kB from the real SDK, packed by gzip to 2.8 kB"))
 
 
 if __name__ == "__main__":

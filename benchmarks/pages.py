@@ -6,8 +6,8 @@
 One project in a database of its own (embedded, default settings) is filled size by size; then real SDK envelopes go
 through the inbox and one drain in this process, and each page is asked for through the whole WSGI application, as a
 superuser, also in this process: server time without the network. A cell of a page holds p50 / p95 milliseconds, CPU
-milliseconds in Python and the number of queries. benchmarks/lab/facts.py says what the events are and which of them
-the storing service stored.
+milliseconds (Python + PostgreSQL), which others on the machine hardly change, and the number of queries.
+benchmarks/lab/facts.py says what the events are and which of them the storing service stored.
 """
 
 import argparse
@@ -25,34 +25,44 @@ from unittest import mock
 from apps.core import embedded
 from benchmarks.lab import conditions, corpus, gauges, options
 from benchmarks.lab.figures import Table, percentile, rounded, spread
-from benchmarks.lab.portal import ASKED, scratch
+from benchmarks.lab.portal import environment, scratch
 
 WARM_UP = 3
-PAGES = ("list", "filtered", "searched", "page 20", "group", "event", "triage", "analytics")
-COLUMNS = ("events", "groups", "drain events/s", *PAGES, "disk MB", "foreign cores")
 
 
 @dataclass(frozen=True)
 class Asked:
-    """One page, asked for again and again: milliseconds of each run's requests, of CPU in this process, its queries."""
+    """One page, asked for again and again: milliseconds of each run's requests, CPU of one request, its queries."""
 
     runs_ms: list[list[float]]
-    cpu_ms: float
+    python_ms: float
+    postgres_ms: float
     queries: int
 
     def cell(self) -> str:
         """p50 / p95 (least–most p95 of the runs) · CPU · queries."""
         middle = rounded(statistics.median(percentile(run, 0.5) for run in self.runs_ms))
         last = spread([percentile(run, 0.95) for run in self.runs_ms])
-        return f"{middle} / {last} · {rounded(self.cpu_ms)} · {self.queries}"
+        return f"{middle} / {last} · {self.python_ms:.0f}+{self.postgres_ms:.0f} · {self.queries}"
+
+
+@dataclass(frozen=True)
+class Size:
+    """Everything at one size."""
+
+    events: int
+    groups: int
+    rates: list[float]
+    pages: dict[str, Asked]
+    disk_mb: float
+    foreign_cores: float
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Measure and print one table."""
     chosen = parse(argv)
-    table = Table(COLUMNS, "What grows with stored events (pages: p50 / p95 ms · CPU ms of Python · queries)")
     with scratch("pages") as root, standing(root / "data"):
-        measure(root, chosen, table, options.progress(chosen))
+        table = drawn(measure(root, chosen, options.progress(chosen)))
     requests = f"{chosen.requests} requests a page and run"
     table.notes.append(
         "Stored by the service, with what the real SDK sent: the first event of each group and the first 10,000; the "
@@ -77,10 +87,7 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
 def standing(data: Path) -> Iterator[None]:
     """Embedded servers, a migrated database, and Django in this process."""
     data.mkdir()
-    kept = {k: v for k, v in os.environ.items() if k not in ASKED}
-    with mock.patch.dict(
-        os.environ, {**kept, "PORTAL_DATA_DIR": str(data), "LOG_LEVEL": "error"}, clear=True
-    ):
+    with mock.patch.dict(os.environ, environment(data, LOG_LEVEL="error"), clear=True):
         os.environ["DJANGO_SETTINGS_MODULE"] = "reliability_portal.settings"
         with embedded.running(data, title="a benchmark", own=True):
             import django
@@ -97,28 +104,52 @@ def standing(data: Path) -> Iterator[None]:
                 connections.close_all()
 
 
-def measure(root: Path, chosen: argparse.Namespace, table: Table, say: Callable[[str], None]) -> None:
+def drawn(found: list[Size]) -> Table:
+    """A column for each size."""
+    table = Table(("stored events", *(f"{size.events:,}" for size in found)), "What grows with stored events")
+    table.add("groups", *(size.groups for size in found))
+    table.add("drain, events/s", *(spread(size.rates) for size in found))
+    for name in found[-1].pages:
+        table.add(name, *(size.pages[name].cell() if name in size.pages else None for size in found))
+    table.add("errors on disk, MB", *(size.disk_mb for size in found))
+    table.add("foreign cores", *(size.foreign_cores for size in found))
+    table.notes.append("Pages: p50 / p95 ms (spread of p95) · CPU ms in Python + PostgreSQL · queries.")
+    return table
+
+
+def measure(root: Path, chosen: argparse.Namespace, say: Callable[[str], None]) -> list[Size]:
     """Fill, store and ask, size by size."""
     from django.utils import timezone
 
     from apps.projects.services import create_project
-    from benchmarks.lab.facts import Facts, bytes_on_disk
+    from benchmarks.lab.facts import Facts
 
     facts = Facts(create_project(name="Benchmark"), corpus.captured(root), timezone.now())
     client = signed_in()
+    found = []
     for size in sorted(chosen.sizes):
         begun = time.monotonic()
+        first = not facts.events
         facts.fill(size)
+        if first:
+            facts.add_traffic()
         clean_up()
         say(f"{size:,} events in {facts.groups:,} groups after {time.monotonic() - begun:.0f} s")
-        disk_mb = bytes_on_disk() / 1e6
-        gauges.wait_until_quiet(chosen.quiet_wait)
-        with gauges.measured(dict) as gauge:
-            rates = [drained(facts, chosen.further) for _ in range(chosen.runs)]
-            pages = {name: asked(client, path, chosen) for name, path in addresses(facts).items()}
-        cells = [pages[name].cell() if name in pages else None for name in PAGES]
-        table.add(size, facts.groups, spread(rates), *cells, disk_mb, gauge.foreign_cores)
-        say(" · ".join(f"{name} {page.cell()}" for name, page in pages.items()))
+        found.append(measured(facts, client, chosen, size))
+        say(" · ".join(f"{name} {page.cell()}" for name, page in found[-1].pages.items()))
+    return found
+
+
+def measured(facts: Any, client: Any, chosen: argparse.Namespace, size: int) -> Size:
+    """One size."""
+    from benchmarks.lab.facts import bytes_on_disk
+
+    disk_mb = bytes_on_disk() / 1e6
+    gauges.wait_until_quiet(chosen.quiet_wait)
+    with gauges.measured(lambda: {"PostgreSQL": gauges.tree(backend_pid())}) as gauge:
+        rates = [drained(facts, chosen.further) for _ in range(chosen.runs)]
+        pages = {name: asked(client, path, chosen) for name, path in addresses(facts).items()}
+    return Size(size, facts.groups, rates, pages, disk_mb, gauge.foreign_cores)
 
 
 def clean_up() -> None:
@@ -128,6 +159,7 @@ def clean_up() -> None:
     from apps.core.owner import as_owner
 
     with as_owner(), connection.cursor() as cursor:
+        cursor.execute("SET statement_timeout = 0")
         cursor.execute("VACUUM (ANALYZE)")
 
 
@@ -171,8 +203,6 @@ def signed_in() -> Any:
 
 def addresses(facts: Any) -> dict[str, str]:
     """Pages by name: those that exist."""
-    from django.urls import Resolver404, resolve
-
     from apps.errors.models import ErrorEvent
     from benchmarks.lab.facts import busiest
 
@@ -187,10 +217,8 @@ def addresses(facts: Any) -> dict[str, str]:
         "group": one,
         "event": f"{one}?event={halfway}",
         "triage": "/admin/",
+        "analytics": "/admin/analytics/?range=30d",
     }
-    with contextlib.suppress(Resolver404):
-        if "catch_all" not in resolve("/admin/analytics").func.__name__:
-            found["analytics"] = "/admin/analytics"
     return {name: path for name, path in found.items() if path}
 
 
@@ -210,10 +238,20 @@ def asked(client: Any, path: str, chosen: argparse.Namespace) -> Asked:
         raise RuntimeError(f"{path} answers {answers}")
     with connection.execute_wrapper(counting):
         client.get(path)
-    spent = time.process_time()
+    python, postgres = time.process_time(), gauges.cpu_s([backend_pid()])
     runs_ms = [[timed(client, path) for _ in range(chosen.requests)] for _ in range(chosen.runs)]
-    cpu_ms = (time.process_time() - spent) * 1000 / (chosen.requests * chosen.runs)
-    return Asked(runs_ms, cpu_ms, count)
+    requests = chosen.requests * chosen.runs
+    python_ms = (time.process_time() - python) * 1000 / requests
+    postgres_ms = (gauges.cpu_s([backend_pid()]) - postgres) * 1000 / requests
+    return Asked(runs_ms, python_ms, postgres_ms, count)
+
+
+def backend_pid() -> int:
+    """The process of PostgreSQL that answers this one."""
+    from django.db import connection
+
+    connection.ensure_connection()
+    return int(connection.connection.info.backend_pid)
 
 
 def timed(client: Any, path: str) -> float:

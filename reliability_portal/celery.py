@@ -32,7 +32,7 @@ TICKS = (
     # claim Page → channel → Attempt, TimelineEntry
     Tick("alerts.deliver", 2, "apps.alerts.tasks.deliver", FAST),
     # what users said before their event came
-    Tick("errors.link", 30, "apps.errors.tasks.link", SLOW),
+    Tick("errors.link", 10, "apps.errors.tasks.link", SLOW),
     # events that their project no longer keeps, counters past their time
     Tick("errors.retain", 600, "apps.errors.tasks.retain", SLOW, lease_s=300),
     # counters of requests, tracked events, sessions and users past their time

@@ -11,6 +11,7 @@ from xdist.scheduler import LoadScopeScheduling
 GROUPS = {
     "tests/loop/test_loop.py": "portals",
     "tests/browser/": "portals",
+    "tests/sdks/": "portals",
     "tests/loop/test_faults.py": "processes",
     "tests/core/test_up.py": "processes",
     "tests/core/test_embedded.py": "processes",

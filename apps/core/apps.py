@@ -1,5 +1,7 @@
 """The core room."""
 
+from urllib.parse import unquote, urlsplit
+
 from django.apps import AppConfig
 from django.conf import settings
 
@@ -22,5 +24,11 @@ class CoreConfig(AppConfig):
                 settings.EMAIL_HOST_PASSWORD,
                 settings.SLACK_WEBHOOK_URL,
                 *settings.PORTAL_ENCRYPTION_KEYS,
+                *map(_password, (settings.DATABASE_URL, settings.DATABASE_OWNER_URL, settings.REDIS_URL)),
             ]
         )
+
+
+def _password(url: str) -> str:
+    """Of an address of a server, as a driver's message would show it."""
+    return unquote(urlsplit(url).password or "")

@@ -47,7 +47,7 @@ def from_feedback(payload: Any, intake: Intake) -> NewUserReport:
         received_at=intake.received_at,
         occurred_at=at,
         user_hash=_person(intake, payload.get("user"), said.get("contact_email"), said.get("name")),
-        url=_address(said.get("url")),
+        url=_address(said.get("url") or _page(payload)),
         release=_line(payload.get("release"), 200),
         environment=_line(payload.get("environment"), 64),
     )
@@ -90,6 +90,11 @@ def _person(intake: Intake, *given: object) -> bytes | None:
 def _address(url: object) -> str:
     """Of a page's address what stands before its query."""
     return _line(url.partition("?")[0].partition("#")[0], MAX_URL) if isinstance(url, str) else ""
+
+
+def _page(event: dict[str, Any]) -> object:
+    request = event.get("request")
+    return request.get("url") if isinstance(request, dict) else None
 
 
 def _line(text: object, limit: int) -> str:

@@ -38,6 +38,7 @@ def store_check_ins(*, check_ins: Sequence[NewCheckIn]) -> Stored:
     known = [one for one in check_ins if _key(one) in ids]
     told = _store_runs(known, ids)
     _touch_heartbeats(told, ids)
+    _plan_heartbeats(known, ids)
     done = Stored()
     done.over_limit.update(_day(one) for one in check_ins if _key(one) not in ids)
     done.fresh.update(_day(one) for one in told)
@@ -141,11 +142,14 @@ def _row(key: tuple[int, str], run: Run) -> dict[str, Any]:
 _TOUCH = """
 UPDATE health_heartbeat h SET
   last_status = CASE WHEN t.at >= h.last_check_in_at THEN t.status ELSE h.last_status END,
-  schedule = CASE WHEN t.at >= h.last_check_in_at AND t.schedule <> '{}' THEN t.schedule ELSE h.schedule END,
-  last_check_in_at = greatest(h.last_check_in_at, t.at),
-  last_ok_at = greatest(h.last_ok_at, t.ok_at)
-FROM jsonb_to_recordset(%s::jsonb)
-  AS t(id bigint, status text, at timestamptz, ok_at timestamptz, schedule jsonb) WHERE h.id = t.id
+  last_check_in_at = greatest(h.last_check_in_at, t.at), last_ok_at = greatest(h.last_ok_at, t.ok_at)
+FROM jsonb_to_recordset(%s::jsonb) AS t(id bigint, status text, at timestamptz, ok_at timestamptz) WHERE h.id = t.id
+"""
+# Some SDKs say it only as a run begins, and that report may come after the one of its end.
+_PLAN = """
+UPDATE health_heartbeat h SET schedule = t.schedule
+FROM jsonb_to_recordset(%s::jsonb) AS t(id bigint, at timestamptz, schedule jsonb)
+WHERE h.id = t.id AND h.schedule <> t.schedule AND (t.at >= h.last_check_in_at OR h.schedule = '{}')
 """
 
 
@@ -158,14 +162,17 @@ def _touch_heartbeats(told: Sequence[NewCheckIn], ids: dict[Key, int]) -> None:
 
 def _touched(pk: int, told: Sequence[NewCheckIn]) -> dict[str, Any]:
     last = max(told, key=lambda one: one.received_at)
-    speaking = max((one for one in told if one.schedule), key=lambda one: one.received_at, default=last)
-    return {
-        "id": pk,
-        "status": last.status,
-        "at": last.received_at,
-        "ok_at": max((one.received_at for one in told if one.status == OK), default=None),
-        "schedule": speaking.schedule,
-    }
+    ok_at = max((one.received_at for one in told if one.status == OK), default=None)
+    return {"id": pk, "status": last.status, "at": last.received_at, "ok_at": ok_at}
+
+
+def _plan_heartbeats(known: Sequence[NewCheckIn], ids: dict[Key, int]) -> None:
+    """The schedule that each job sent last, also with a report that tells nothing new of its run."""
+    said = {ids[_key(one)]: one for one in sorted(known, key=lambda one: one.received_at) if one.schedule}
+    rows_of(
+        _PLAN,
+        [{"id": pk, "at": one.received_at, "schedule": one.schedule} for pk, one in sorted(said.items())],
+    )
 
 
 def forget_check_ins(*, now: datetime) -> int:

@@ -1,6 +1,6 @@
 """What the door refused and which keys it heard, counted in this process and written every few seconds.
 
-The thread that commits the inbox writes them, so that no request waits for it. A process that is killed loses the
+The thread that commits the inbox writes them, so that no request waits for it. A process that ends loses the
 counts of its last seconds, never an event.
 """
 

@@ -10,6 +10,7 @@ import brotli
 import zstandard
 
 from apps.core.refusal import Refused
+from apps.ingest.limits import Throttled
 
 # RFC 9659: what a decoder of the zstd content coding must take, and all that it needs to.
 ZSTD_MAX_WINDOW = 8 * 1024 * 1024
@@ -19,7 +20,8 @@ _ZSTD_BITE = 256
 OLD_PACKING = b"e"
 _GZIP_MAX_MEMBERS = 16
 SMALL_BYTES = 128 * 1024
-room = threading.RLock()  # for one large body at a time, and what it is decoded to
+_MOST_WAITING = 8
+_BUSY_RETRY_S = 2
 _GZIP = 31
 _ZLIB = 15
 _RAW_DEFLATE = -15
@@ -54,6 +56,34 @@ class UnknownCoding(UnpackRefused):
         super().__init__("unsupported_encoding", f"use one of {', '.join(CODINGS)}", "Content-Encoding")
 
 
+class Busy(Throttled):
+    """429: others wait with large bodies already, and those who have small ones shall not wait behind them all."""
+
+    def __init__(self) -> None:
+        super().__init__("busy", "too many large bodies at once", _BUSY_RETRY_S)
+        self.field = "body"
+
+
+class Room:
+    """For one large body at a time, and what it is decoded to; `most_waiting` may wait. May be entered again."""
+
+    def __init__(self, most_waiting: int) -> None:
+        self._places = threading.BoundedSemaphore(most_waiting + 1)
+        self._inside = threading.RLock()
+
+    def __enter__(self) -> None:
+        if not self._places.acquire(blocking=False):
+            raise Busy
+        self._inside.acquire()
+
+    def __exit__(self, *_: object) -> None:
+        self._inside.release()
+        self._places.release()
+
+
+room = Room(_MOST_WAITING)
+
+
 def unpack(body: bytes, coding: str, *, max_bytes: int) -> bytes:
     """The body behind a Content-Encoding header ("" and "identity": as it came), at most `max_bytes` long.
 
@@ -75,7 +105,7 @@ def opened(body: bytes, coding: str, *, max_bytes: int) -> Iterator[bytes]:
     """The unpacked body as long as somebody looks at it, at most SMALL_BYTES of it or in the one room for large ones.
 
     What is decoded takes up to 25 times as much memory as its text: so of many bombs that come at once, one in each
-    process is open. Raises as `unpack`.
+    process is open. Raises as `unpack`, and Busy (429).
     """
     try:
         small = (

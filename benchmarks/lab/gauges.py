@@ -43,6 +43,13 @@ def command_line(pid: int) -> str:
     return ""
 
 
+def name(pid: int) -> str:
+    """What `ps` shows for it; empty when it is gone."""
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/{pid}/comm").read_text().strip()
+    return ""
+
+
 def cpu_s(pids: Iterable[int]) -> float:
     """CPU seconds of processes and of their children that have ended."""
     return sum(sum(map(int, f[11:15])) for f in map(_stat, pids) if f) / TICKS_PER_S

@@ -2,25 +2,27 @@
 
 import argparse
 import random
-import statistics
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.lab import client, corpus, gauges, journey
-from benchmarks.lab.figures import Table, spread
+from benchmarks.lab.figures import Cell, Table, spread
 from benchmarks.lab.journey import Run, Task, Tracker
 
 WARM_UP = 200
 GZIP = {"Content-Encoding": "gzip"}
 ENVELOPE = {"Content-Type": "application/x-sentry-envelope", **GZIP}
 NDJSON = {"Content-Type": "application/x-ndjson", **GZIP}
-COLUMNS = (
-    "", "connections", "events", "accepted /s", "end to end /s", "p50 ms", "p95 ms", "p99 ms", "CPU ms/event",
-    "web + work MB", "stores MB", "foreign cores",
-)  # fmt: skip
-FIGURES = ("accepted_per_s", "end_to_end_per_s", "p50_ms", "p95_ms", "p99_ms")
+FIGURES = {
+    "accepted /s": "accepted_per_s",
+    "end to end /s": "end_to_end_per_s",
+    "p50 ms": "p50_ms",
+    "p95 ms": "p95_ms",
+    "p99 ms": "p99_ms",
+}
 STORES = ("PostgreSQL", "Valkey")
+LEAST_SHOWN = 0.005
 
 
 @dataclass(frozen=True)
@@ -79,30 +81,61 @@ class Laboratory:
         return found
 
 
-def add(table: Table, name: str, connections: int, runs: list[Run]) -> None:
-    """One row of medians with their spreads; what went missing or was refused is said."""
-    stores = "PostgreSQL" in runs[0].peak_mb
-    table.add(
-        name, connections, runs[0].events,
-        *(spread([getattr(run, figure) for run in runs]) for figure in FIGURES),
-        cpu_cell(runs), spread([memory(run, stores=False) for run in runs]),
-        spread([memory(run, stores=True) for run in runs]) if stores else None,
-        spread([run.foreign_cores for run in runs]),
-    )  # fmt: skip
-    missing, refused = sum(run.missing for run in runs), sum(run.refused for run in runs)
-    if missing or refused:
-        table.notes.append(
-            f"{name}, {connections} connections: {missing} accepted events missing, {refused} requests refused."
-        )
+class Board:
+    """The table: a column for each load on each target, a row for each figure."""
+
+    def __init__(self, title: str) -> None:
+        self.title = title
+        self.columns: list[tuple[str, dict[str, Cell]]] = []
+        self.notes: list[str] = []
+
+    def add(self, name: str, connections: int, runs: list[Run]) -> None:
+        """Medians with their spreads; what went missing or was refused is said."""
+        cells: dict[str, Cell] = {"connections": connections, "events": runs[0].events}
+        cells |= {row: spread([getattr(run, figure) for run in runs]) for row, figure in FIGURES.items()}
+        cells |= by_part("CPU ms/event", [run.cpu_ms for run in runs])
+        cells |= by_part("MB without stores", [apart(run.peak_mb, stores=False) for run in runs])
+        if any(part in STORES for part in runs[0].peak_mb):
+            cells |= by_part("MB of stores", [apart(run.peak_mb, stores=True) for run in runs])
+        self.add_cells(name, {**cells, "foreign cores": spread([run.foreign_cores for run in runs])})
+        missing, refused = sum(run.missing for run in runs), sum(run.refused for run in runs)
+        if missing or refused:
+            said = f"{missing} accepted events missing, {refused} requests refused"
+            self.notes.append(f"{name}, {connections} connections: {said}.")
+
+    def add_cells(self, name: str, cells: dict[str, Cell]) -> None:
+        """A column whose figures were made elsewhere."""
+        self.columns.append((name, cells))
+
+    def table(self) -> Table:
+        """Rows in the order in which columns name them, foreign cores last."""
+        table = Table(("", *(name for name, _ in self.columns)), self.title, notes=self.notes)
+        for row in self._rows():
+            table.add(row, *(cells.get(row) for _, cells in self.columns))
+        return table
+
+    def _rows(self) -> list[str]:
+        """A row that only a later column has stands behind the row that it follows there."""
+        rows: list[str] = []
+        for _, cells in self.columns:
+            at = 0
+            for row in cells:
+                if row not in rows:
+                    rows.insert(at, row)
+                at = rows.index(row) + 1
+        return sorted(rows, key=lambda row: row == "foreign cores")
 
 
-def cpu_cell(runs: list[Run]) -> str:
-    """Median of all parts together, and of each that matters."""
-    parts = {part: statistics.median(run.cpu_ms.get(part, 0.0) for run in runs) for part in runs[0].cpu_ms}
-    named = " · ".join(f"{part} {ms:.2f}" for part, ms in parts.items() if ms >= 0.005)
-    return f"{sum(parts.values()):.2f} ({named})"
+def by_part(title: str, runs: list[dict[str, float]]) -> dict[str, Cell]:
+    """A row for all parts together, then one for each that matters."""
+    cells: dict[str, Cell] = {title: spread([sum(run.values()) for run in runs])}
+    for part in runs[0]:
+        figures = [run.get(part, 0.0) for run in runs]
+        if max(figures) >= LEAST_SHOWN:
+            cells[f"– {part}{' MB' if title.startswith('MB') else ' ms'}"] = spread(figures)
+    return cells
 
 
-def memory(run: Run, *, stores: bool) -> float:
-    """Peak of the stores, or of everything else, in MB."""
-    return sum(mb for part, mb in run.peak_mb.items() if (part in STORES) == stores)
+def apart(parts: dict[str, float], *, stores: bool) -> dict[str, float]:
+    """Only the stores, or everything else."""
+    return {part: value for part, value in parts.items() if (part in STORES) == stores}

@@ -106,12 +106,15 @@ class Portal:
         return int(self.ask("SELECT count(*) FROM ingest_inboxentry"))
 
     def parts(self) -> dict[str, list[int]]:
-        """Process ids of web, work (workers and beat), supervisor, PostgreSQL and Valkey."""
+        """Process ids of web, drain, work (workers and beat), supervisor, PostgreSQL and Valkey."""
         found: dict[str, list[int]] = {"supervisor": [self.up.pid]}
         for pid in gauges.children().get(self.up.pid, []):
             line = gauges.command_line(pid)
             name = next((part for part, word in PARTS.items() if word in line), "PostgreSQL")
             found[name] = gauges.tree(pid)
+        work = found.pop("work", [])
+        found["drain"] = [pid for pid in work if gauges.name(pid).startswith("portal-drain")]
+        found["work"] = [pid for pid in work if pid not in found["drain"]]
         return found
 
     def aim(self, path: str, **headers: str) -> Aim:

@@ -41,7 +41,7 @@ def load(*, now: datetime, seed: int, say: Say, n_errors: int = story.ERRORS) ->
         components = _components(project)
         policy = _policy(people)
     hits = errors(project=project, moments=story.moments(now, seed, n_errors), now=now, seed=seed, say=say)
-    say("requests, features, trials")
+    say("requests, features, sessions")
     with transaction.atomic():
         usage.write(project=project, components=components, hits=hits, now=now, seed=seed)
     say("decisions about groups, past incidents, post-mortems")

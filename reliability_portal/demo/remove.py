@@ -17,7 +17,12 @@ from apps.projects.models import Project, Team
 from reliability_portal.demo import cast
 
 # In the order in which they point at each other; partitioned and counting tables go by project.
-_BY_PROJECT = ("errors_errorevent", "errors_errorminute", "errors_endpointminute")
+_BY_PROJECT = (
+    "errors_errorevent", "errors_errorminute", "errors_endpointminute",
+    "telemetry_trackedevent", "telemetry_trackedhour", "telemetry_trackedminute", "telemetry_trackeduserday",
+    "telemetry_activeuserday", "telemetry_requestminute", "telemetry_requesthour", "telemetry_requestday",
+    "telemetry_sessionhour", "telemetry_sessionuserday",
+)  # fmt: skip
 
 
 def remove(*, say: Callable[[str], None]) -> int:

@@ -1,174 +1,264 @@
-"""What the story's people do when nothing fails: requests, features, trials, caches, and who was there."""
+"""What the application of the story does: requests by day and night, features, trials, sessions. Pure by seed.
+
+Counted at the width that pages read: minutes for the last hours, hours for the last days, days before that. Only the
+last day's tracked events stand as rows of their own.
+"""
 
 import hashlib
+import math
 import random
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
-from typing import Any
+from functools import lru_cache
 
+from apps.core import partitions
 from apps.projects.models import Component, Project
-from apps.telemetry import count_requests, count_tracked, count_users
-from apps.telemetry.count_requests import Key, Tally
-from apps.telemetry.known_events import severity_of
+from apps.telemetry import backfill, count_requests, count_sessions, count_tracked, count_users, histogram
+from apps.telemetry.count_requests import DAYS, HOURS, MINUTES, Tally, hour_of, minute_of
+from apps.telemetry.known_events import EVENTS
 from apps.telemetry.reported import Tracked
+from apps.telemetry.storing import store_batch
 from reliability_portal.demo import story
-from reliability_portal.demo.cast import NOW_FAILING
+from reliability_portal.demo.cast import NOW_FAILING, PASTS
+from reliability_portal.demo.doings import AI, CACHE, ENDPOINTS, FEATURES, NUISANCES, TRIALS, Endpoint
 
-DAYS = 30
-HOUR, MINUTE = timedelta(hours=1), timedelta(minutes=1)
-DRAWS = 12
-# Endpoint, component, requests in a busy hour, typical milliseconds, share that fails.
-ENDPOINTS = (
-    ("GET /api/journal/entries", "Journal", 420, 38, 0.0004),
-    ("POST /api/journal/entries", "Journal", 140, 64, 0.0031),
-    ("GET /api/journal/search", "Journal", 75, 310, 0.0120),
-    ("POST /api/journal/export", "Journal", 4, 2400, 0.0200),
-    ("POST /api/auth/login", "Authentication", 60, 190, 0.0052),
-    ("POST /api/auth/refresh", "Authentication", 260, 22, 0.0018),
-    ("GET /api/profile", "User Profile", 180, 31, 0.0011),
-    ("PUT /api/profile/avatar", "User Profile", 12, 620, 0.0094),
-    ("GET /api/feed", "API Services", 310, 85, 0.0006),
-    ("GET /api/weather", "API Services", 90, 240, 0.0085),
-    ("POST /api/ai/prompt", "API Services", 34, 1150, 0.0150),
-    ("POST /api/sync", "API Services", 120, 105, 0.0024),
-    ("POST /api/payments/checkout", "Payments", 26, 410, 0.0038),
-)  # fmt: skip
-FEATURES = (
-    ("voice-note", 11, 0), ("mood-chart", 9, 0), ("export", 4, 0), ("calendar-sync", 7, 0), ("ai-summary", 8, 0),
-    ("templates", 5, 0), ("photo-book", 1, 9), ("legacy-widget", 1, 16),
-)  # fmt: skip
+BY_MINUTE, BY_HOUR, BY_DAY = timedelta(hours=2), timedelta(days=8), timedelta(days=35)
+ACTIVE_A_DAY, ACTIVE_A_DAY_BEFORE = 1_400, 300  # in the last days that pages look at, and before
+HOUR, DAY = timedelta(hours=1), timedelta(days=1)
+Components = dict[str, Component]
+Hit = tuple[datetime, bytes]  # when an error hit somebody, and the hash of whom
 
 
-def write(
-    *,
-    project: Project,
-    components: dict[str, Component],
-    hits: Iterable[tuple[datetime, bytes]],
-    now: datetime,
-    seed: int,
-) -> None:
-    """The last 30 days. `hits` are the users of the story's errors: they were active, too."""
-    dice = random.Random(seed + 1)  # noqa: S311  a story, no secret
-    ids = {name: component.pk for name, component in components.items()}
-    older, latest = _requests(project.pk, ids, now, dice)
-    count_requests.add(older, (count_requests.HOURS, count_requests.DAYS))
-    count_requests.add(latest)
-    count_tracked.add([(event, ids[event.component_name]) for event in _tracked(project.pk, now, dice)])
-    since = now - timedelta(days=DAYS)
-    presences = [(at, who) for at, who in hits if at >= since]
-    count_users.add_active((project.pk, at, who) for at, who in [*presences, *_present(now, dice)])
-
-
-def user_of(number: int) -> bytes:
-    """The hash by which a person of the story is counted."""
-    return hashlib.sha256(f"demo:{number}".encode()).digest()
+def write(*, project: Project, components: Components, hits: Iterable[Hit], now: datetime, seed: int) -> None:
+    """All of it. `hits` are the users of the story's errors, and when: they were there as well."""
+    dice = random.Random(seed + 17)  # noqa: S311  a story, no secret
+    partitions.ensure("telemetry_trackedevent", now - 3 * DAY, now + DAY)
+    _requests(project, components, now, dice)
+    _tracked(project, components, now, dice)
+    _sessions(project, now, dice)
+    met = [(project.pk, at, who) for at, who in hits if at > now - BY_DAY]
+    backfill.store_active(presences=[*met, *_presences(project, now, dice)])
+    store_batch(tracked=list(_latest(project, now, dice)), backfilled=True)
 
 
 # --- Requests -----------------------------------------------------------------------------------------------------
-def _requests(
-    project_id: int, ids: dict[str, int], now: datetime, dice: random.Random
-) -> tuple[dict[Key, Tally], dict[Key, Tally]]:
-    """By the hour, and of the last two hours by the minute."""
-    turn = now.replace(minute=0, second=0, microsecond=0) - HOUR
-    older: dict[Key, Tally] = {}
-    latest: dict[Key, Tally] = {}
-    for endpoint, component, busy, typical_ms, failing in ENDPOINTS:
-        at = turn - timedelta(days=DAYS)
-        while at < turn:
-            key = Key(at, project_id, ids[component], "request", endpoint, "unknown")
-            older[key] = _tally(busy * story.weight(at), typical_ms, failing, dice)
-            at += HOUR
-        while at < now:
-            key = Key(at, project_id, ids[component], "request", endpoint, "unknown")
-            broken = endpoint == NOW_FAILING.route and at >= now - story.OPEN_FOR
-            many, rate = (24, 0.82) if broken else (busy * story.weight(at) / 60, failing)
-            latest[key] = _tally(many, typical_ms, rate, dice)
-            at += MINUTE
-    return older, latest
+def _requests(project: Project, components: Components, now: datetime, dice: random.Random) -> None:
+    minutes_from = hour_of(now - BY_MINUTE)
+    hours_from = (now - BY_HOUR).replace(hour=0, minute=0, second=0, microsecond=0)
+    days_from = hours_from - (BY_DAY - BY_HOUR)
+    for start, end, step, spans in (
+        (minutes_from, minute_of(now), timedelta(minutes=1), (MINUTES, HOURS, DAYS)),
+        (hours_from, minutes_from, HOUR, (HOURS, DAYS)),
+        (days_from, hours_from, DAY, (DAYS,)),
+    ):
+        tallies = {}
+        for at in _steps(start, end, step):
+            for endpoint in ENDPOINTS:
+                for device, share in endpoint.devices:
+                    key = count_requests.Key(
+                        at,
+                        project.pk,
+                        components[endpoint.component].pk,
+                        endpoint.kind,
+                        endpoint.name,
+                        device,
+                    )
+                    tallies[key] = _tally(endpoint, at, step, share, now, dice)
+        backfill.store_requests(tallies={k: t for k, t in tallies.items() if t.timed}, spans=spans)
 
 
-def _tally(expected: float, typical_ms: float, failing: float, dice: random.Random) -> Tally:
-    """Some requests around the expected number; a dozen durations stand for all of them."""
-    n = int(expected * dice.uniform(0.85, 1.15) + dice.random())
-    found = Tally()
-    for place in range(min(n, DRAWS)):
-        one = Tally()
-        one.count(False, typical_ms * dice.lognormvariate(0, 0.55))
-        times = n // DRAWS + (place < n % DRAWS) if n > DRAWS else 1
-        found.add(_times(one, times))
-    found.failed = sum(dice.random() < failing for _ in range(n))
-    return found
+def _steps(start: datetime, end: datetime, step: timedelta) -> Iterator[datetime]:
+    while start < end:
+        yield start
+        start += step
 
 
-def _times(one: Tally, times: int) -> Tally:
-    """The same request so many times."""
-    buckets = {bucket: n * times for bucket, n in one.durations.items()}
+def _tally(
+    endpoint: Endpoint, at: datetime, step: timedelta, share: float, now: datetime, dice: random.Random
+) -> Tally:
+    """The requests of one endpoint in one step of time: more by day, slower and failing where an incident was."""
+    hours = step / HOUR
+    weight = story.weight(at) if step < DAY else sum(story.weight(at + h * HOUR) for h in range(24)) / 24
+    n = _about(endpoint.an_hour * hours * weight * share, dice)
+    trouble = _trouble(endpoint, at, step, now)
+    failed = min(n, _about(n * (endpoint.failing + trouble), dice))
+    median = endpoint.median_ms * math.exp(dice.gauss(0, 0.05)) * (1 + 2 * trouble)
+    durations = _spread(n, median, endpoint.spread)
     return Tally(
-        one.n * times, 0, one.timed * times, one.duration_sum_ms * times, one.duration_max_ms, buckets
+        n=n,
+        failed=failed,
+        timed=n,
+        duration_sum_ms=_sum_ms(durations),
+        duration_max_ms=histogram.value_of(max(durations, default=histogram.LOWEST)),
+        durations=durations,
     )
 
 
+def _sum_ms(durations: histogram.Buckets) -> float:
+    return sum(histogram.value_of(bucket) * n for bucket, n in durations.items())
+
+
+def _about(mean: float, dice: random.Random) -> int:
+    """A whole number near the mean, as counts scatter."""
+    return max(0, round(dice.gauss(mean, math.sqrt(mean)))) if mean > 9 else int(mean + dice.random())
+
+
+def _trouble(endpoint: Endpoint, at: datetime, step: timedelta, now: datetime) -> float:
+    """The share of requests that the incidents of the story make fail in this step."""
+    spans: list[tuple[datetime, float, float]] = [
+        (now - past.days_ago * DAY, past.minutes[2], 0.3)
+        for past in PASTS
+        if past.component == endpoint.component
+    ]
+    if endpoint.name == NOW_FAILING.route:
+        spans.append((now - story.OPEN_FOR, story.OPEN_FOR / timedelta(minutes=1), 0.85))
+    hit = timedelta()
+    share = 0.0
+    for began, minutes, failing in spans:
+        overlap = min(at + step, began + timedelta(minutes=minutes)) - max(at, began)
+        if overlap > timedelta():
+            hit, share = overlap, failing
+    return share * (hit / step)
+
+
+@lru_cache(maxsize=64)
+def _reached(spread: float) -> list[tuple[int, float]]:
+    """Of lognormal durations the share up to each bucket, counted from the median's."""
+    width = spread / math.log(histogram.GAMMA)
+    steps = range(-3 * math.ceil(width), 4 * math.ceil(width) + 1)
+    return [(step, 0.5 * math.erfc(-(step + 0.5) / width / math.sqrt(2))) for step in steps]
+
+
+def _spread(n: int, median_ms: float, spread: float) -> dict[int, int]:
+    """n lognormal durations as buckets: in each what may be expected, the rest with the slowest."""
+    middle = histogram.bucket_of(median_ms)
+    buckets: dict[int, int] = {}
+    passed = 0
+    for step, share in _reached(spread):
+        if (reached := round(n * share)) > passed:
+            buckets[middle + step] = reached - passed
+            passed = reached
+    if passed < n:
+        buckets[middle + step] = n - passed
+    return buckets
+
+
 # --- Tracked events -----------------------------------------------------------------------------------------------
-def _tracked(project_id: int, now: datetime, dice: random.Random) -> Iterator[Tracked]:
-    kinds = (*_features(dice), *_trials(dice), *_troubles(dice), *_lookups(dice))
-    for number, (age_days, name, component, facts) in enumerate(kinds):
-        at = now - timedelta(days=age_days)
-        yield Tracked(
-            event_id=f"{number:032x}", project_id=project_id, name=name, occurred_at=at, received_at=at,
-            time_is_usable=True, component_name=component, severity=severity_of(name),
-            user_hash=user_of(int(dice.triangular(0, story.USERS, 0))), **facts,
-        )  # fmt: skip
+Counted = tuple[
+    str, str, str, str, str, str, float | None
+]  # name, component, subject, provider, reason, outcome, ms
 
 
-Kind = tuple[float, str, str, dict[str, Any]]  # age in days, name, component, facts
+def _daily() -> Iterator[tuple[Counted, float, int]]:
+    """What is tracked, how often a day, and how many days ago for the last time."""
+    for feature, component, uses, seconds, last in FEATURES:
+        yield ("feature_used", component, feature, "", "", "", 1000.0 * seconds), uses, last
+    for trial, ends, converts in TRIALS:
+        yield ("trial_conversion", "User Profile", trial, "", "", "converted", None), ends * converts, 0
+        yield ("trial_conversion", "User Profile", trial, "", "", "expired", None), ends * (1 - converts), 0
+    for feature, provider, reason, n, fallback in AI:
+        yield ("ai_failure", "API Services", feature, provider, reason, "fallback", None), n * fallback, 0
+        yield ("ai_failure", "API Services", feature, provider, reason, "none", None), n * (1 - fallback), 0
+    for cache, component, asks, found in CACHE:
+        yield ("cache_performance", component, cache, "", "", "hit", None), 24 * asks * found, 0
+        yield ("cache_performance", component, cache, "", "", "miss", None), 24 * asks * (1 - found), 0
+    for name, component, subject, reason, n, ms in NUISANCES:
+        yield (name, component, subject, "", reason, "", ms), n, 0
 
 
-def _features(dice: random.Random) -> Iterator[Kind]:
-    for feature, daily, unused_days in FEATURES:
-        for _ in range(daily * (DAYS - unused_days) * 2):
-            facts = {"subject": feature, "duration_ms": 1000 * dice.lognormvariate(2.5, 0.7)}
-            yield dice.uniform(unused_days, DAYS), "feature_used", "Frontend UI", dict(facts)
+def _severity(name: str) -> str:
+    return EVENTS[name].severity if name in EVENTS else "Minor"
 
 
-def _trials(dice: random.Random) -> Iterator[Kind]:
-    for kind, n, converting in (("monthly", 84, 0.31), ("yearly", 37, 0.46), ("family", 18, 0.22)):
-        for _ in range(n):
-            outcome = "converted" if dice.random() < converting else "expired"
-            facts: dict[str, Any] = {"subject": kind, "outcome": outcome}
-            yield dice.uniform(0, DAYS), "trial_conversion", "Payments", facts
+def _tracked(project: Project, components: Components, now: datetime, dice: random.Random) -> None:
+    """Up to a day ago: four hours of each day stand for all of it. The last day follows as single events."""
+    tallies: dict[count_tracked.Key, Tally] = defaultdict(Tally)
+    deeds: dict[count_users.Deed, datetime] = {}
+    first = hour_of(now - BY_DAY)
+    for (name, component, subject, provider, reason, outcome, ms), a_day, last in _daily():
+        pk, severity = components[component].pk, _severity(name)
+        for at, share in _hours_of_days(first, now - max(last, 1) * DAY):
+            if n := _about(a_day * share, dice):
+                key = count_tracked.Key(
+                    at, project.pk, pk, name, subject, provider, reason, outcome, severity
+                )
+                durations = _spread(n, ms, 0.6) if ms else {}
+                tallies[key].add(Tally(n, 0, n if ms else 0, _sum_ms(durations), durations=durations))
+                for _ in range(min(n, 15) if name in ("feature_used", "client_error") else 0):
+                    user = count_users.user_key(user_hash(dice.randrange(story.USERS)))
+                    deeds[at.date(), project.pk, pk, name, subject, severity, user] = at
+    backfill.store_tracked(tallies=tallies, deeds=deeds)
 
 
-def _troubles(dice: random.Random) -> Iterator[Kind]:
-    """Failures that page nobody: two weeks of them."""
-    for name, component, n, choices in (
-        ("ai_failure", "API Services", 90, (
-            {"subject": "ai-summary", "provider": "north", "reason": "timeout", "outcome": "fallback"},
-            {"subject": "ai-summary", "provider": "north", "reason": "timeout", "outcome": "none"},
-            {"subject": "mood-chart", "provider": "south", "reason": "timeout", "outcome": "fallback"},
-            {"subject": "ai-summary", "provider": "south", "reason": "refused", "outcome": "none"})),
-        ("session_stabilization_failure", "Authentication", 44, ({"reason": "cookie lost"}, {"reason": "clock skew"})),
-        ("beta_register_rate_limited", "Authentication", 60, tuple(
-            {"subject": hashlib.sha256(f"address:{i}".encode()).hexdigest()[:32]} for i in (1, 1, 1, 2, 3))),
-        ("formspree_failure", "Frontend UI", 26, ({"reason": "form answered 502"}, {"reason": "no answer in 10 s"})),
-        ("data_consistency_error", "Journal", 18, ({},)),
-        ("client_error", "Frontend UI", 120, ({"reason": "ResizeObserver loop"}, {"reason": "Failed to fetch"})),
-        ("slow_endpoint", "Journal", 40, ({"subject": "POST /api/journal/export", "duration_ms": 2600.0},)),
-    ):  # fmt: skip
-        for _ in range(n):
-            yield dice.uniform(0, 14) * dice.random(), name, component, dict(dice.choice(choices))
+def _hours_of_days(start: datetime, end: datetime) -> Iterator[tuple[datetime, float]]:
+    """Four hours of each day with the share of the day that each stands for; less at weekends."""
+    for day in _steps(start, end, DAY):
+        for hour, share in ((7, 0.2), (12, 0.3), (17, 0.3), (21, 0.2)):
+            at = day + hour * HOUR
+            if at < hour_of(end):
+                yield at, share * (0.62 if at.weekday() >= 5 else 1.0)
 
 
-def _lookups(dice: random.Random) -> Iterator[Kind]:
-    for key, n, hits in (("profile", 420, 0.94), ("feed", 380, 0.81), ("weather", 160, 0.52)):
-        for _ in range(n):
-            facts: dict[str, Any] = {"subject": key, "outcome": "hit" if dice.random() < hits else "miss"}
-            yield dice.uniform(0, 7), "cache_performance", "API Services", facts
+def user_hash(number: int) -> bytes:
+    """The same people as in the stream of errors."""
+    return hashlib.sha256(f"demo:{number}".encode()).digest()
 
 
-# --- People -------------------------------------------------------------------------------------------------------
-def _present(now: datetime, dice: random.Random) -> Iterator[tuple[datetime, bytes]]:
-    """Some 900 people a day, the same ones more often than others."""
-    for day in range(DAYS):
-        for _ in range(900):
-            at = now - timedelta(days=day) - timedelta(seconds=dice.uniform(0, 86_000))
-            yield at, user_of(int(dice.triangular(0, story.USERS, 0)))
+def _latest(project: Project, now: datetime, dice: random.Random) -> Iterator[Tracked]:
+    """The last day one by one; of what happens every second only a part."""
+    for (name, component, subject, provider, reason, outcome, ms), a_day, last in _daily():
+        for _ in range(0 if last else min(_about(a_day, dice), 60)):
+            at = now - DAY * dice.random()
+            told = {"subject": subject, "provider": provider, "reason": reason, "outcome": outcome}
+            yield Tracked(
+                event_id=f"{dice.getrandbits(128):032x}",
+                project_id=project.pk,
+                name=name,
+                occurred_at=at,
+                received_at=at,
+                time_is_usable=True,
+                component_name=component,
+                severity=_severity(name),
+                user_hash=user_hash(dice.randrange(story.USERS)),
+                duration_ms=ms and ms * math.exp(dice.gauss(0, 0.6)),
+                subject=subject,
+                provider=provider,
+                reason=reason,
+                outcome=outcome,
+                data={word: value for word, value in told.items() if value},
+            )
+
+
+# --- Sessions and users -------------------------------------------------------------------------------------------
+def _sessions(project: Project, now: datetime, dice: random.Random) -> None:
+    """About 99.4 % free of crashes; the white page of one release is in it."""
+    hours: count_sessions.Counts = {}
+    users: dict[count_sessions.UserDay, bool] = {}
+    broken = next(past for past in PASTS if past.component == "Frontend UI")
+    for at in _steps(hour_of(now - BY_DAY), now, HOUR):
+        release = story.release_at(at, now)
+        began = now - broken.days_ago * DAY
+        crashing = 0.22 if began - HOUR < at < began + timedelta(minutes=broken.minutes[2]) else 0.005
+        n = _about(180 * story.weight(at), dice)
+        counts = Counter({
+            "crashed": _about(n * crashing, dice), "errored": _about(n * 0.03, dice),
+            "abnormal": _about(n * 0.002, dice),
+        })  # fmt: skip
+        counts["healthy"] = max(0, n - sum(counts.values()))
+        hours[at, project.pk, release, "production"] = counts
+        for number in range(min(n, 6)):
+            user = count_users.user_key(user_hash(dice.randrange(story.USERS)))
+            key = (at.date(), project.pk, release, "production", user)
+            users[key] = (
+                users.get(key, False) or number < counts["crashed"] / max(n, 1) * 6 * dice.random() * 2
+            )
+    backfill.store_sessions(hours=hours, users=users)
+
+
+def _presences(project: Project, now: datetime, dice: random.Random) -> Iterator[count_users.Presence]:
+    """Some are there nearly every day, most now and then."""
+    for day in range(BY_DAY // DAY):
+        at, drawn = now - day * DAY, ACTIVE_A_DAY if day * DAY <= BY_HOUR else ACTIVE_A_DAY_BEFORE
+        for number in {int(story.USERS * dice.random() ** 1.7) for _ in range(drawn)}:
+            yield project.pk, at - timedelta(hours=number % 9), user_hash(number)

@@ -8,15 +8,20 @@ from django.db.models import Count, F, Sum
 from django.utils import timezone
 
 from apps.errors.models import (
+    EndpointHour,
     EndpointMinute,
     ErrorEvent,
     ErrorGroup,
+    ErrorHour,
     ErrorMinute,
+    GroupDay,
     GroupHour,
     GroupTag,
     GroupUser,
+    HitUserDay,
 )
 from apps.projects.services import create_project
+from apps.telemetry.models import RequestDay, RequestHour, TrackedHour
 from benchmarks import decode
 from benchmarks.lab import facts
 
@@ -47,7 +52,8 @@ def test_there_are_as_many_events_and_groups_as_asked_for(filled):
 
 def test_every_counter_says_what_the_rows_say(filled):
     assert ErrorGroup.objects.aggregate(n=Sum("event_count"))["n"] == 400
-    assert summed(ErrorMinute) == summed(GroupHour) == summed(EndpointMinute) == 400
+    for model in (ErrorMinute, ErrorHour, EndpointMinute, EndpointHour, GroupHour, GroupDay):
+        assert summed(model) == 400, model
     for key in ("tenant", "region", "plan"):
         assert GroupTag.objects.filter(key=key).aggregate(n=Sum("n"))["n"] == 400
 
@@ -61,6 +67,20 @@ def test_every_group_says_what_its_events_say(filled):
         assert group.user_count == GroupUser.objects.filter(group=group).count()
         assert (group.last_seen, group.last_event_id) == (last.occurred_at, last.pk)
         assert group.first_seen == events.earliest("occurred_at").occurred_at
+
+
+def test_users_are_counted_by_day_as_the_rows_have_them(filled):
+    rows = ErrorEvent.objects.values_list("occurred_at__date", "component_id", "user_hash")
+    hit = {(day, component, user[:32]) for day, component, user in rows}
+    found = HitUserDay.objects.values_list("day", "component_id", "user_key")
+    assert {(day, component, key.hex) for day, component, key in found} == hit
+
+
+def test_traffic_fills_the_hours_of_the_same_month(filled):
+    filled.add_traffic()
+    assert RequestHour.objects.values("hour").distinct().count() >= facts.DAYS * 24
+    assert RequestDay.objects.values("day").distinct().count() >= facts.DAYS
+    assert TrackedHour.objects.exists()
 
 
 def test_events_lie_in_the_partitions_of_their_days_over_the_last_month(filled):

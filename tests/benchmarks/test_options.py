@@ -44,3 +44,16 @@ def test_a_number_that_is_none_is_refused_with_its_option(capsys):
     with pytest.raises(SystemExit):
         ingest.parse(["--events", "lots"])
     assert "--events: 'lots'" in capsys.readouterr().err
+
+
+def test_a_table_takes_the_place_of_the_last_one_on_the_page_and_leaves_the_others():
+    page = "# A\n<!-- ingest -->\nold\n<!-- end -->\n<!-- pages -->\nkept\n<!-- end -->\n"
+    found = run.placed(page, "ingest", "| new |\n")
+    assert found == "# A\n<!-- ingest -->\n| new |\n<!-- end -->\n<!-- pages -->\nkept\n<!-- end -->\n"
+    with pytest.raises(ValueError, match="no place for decode"):
+        run.placed(page, "decode", "")
+
+
+def test_the_page_has_a_place_for_every_benchmark():
+    for name in run.names():
+        assert f"<!-- {name} -->" in run.placed(run.DOCS.read_text(), name, "a table")

@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 import pytest
+from django.apps import apps
 from django.contrib.auth import get_user_model
 from django.core.management import call_command
 from django.utils import timezone
@@ -15,7 +16,10 @@ from apps.incidents import services as incidents
 from apps.incidents.models import Incident
 from apps.projects.models import Project
 from apps.projects.services import create_project
+from apps.telemetry.models import RequestDay, SeenReport, SessionState
+from apps.telemetry.storing import store_batch
 from reliability_portal.demo import load, remove, story
+from tests.telemetry.make import make_request
 
 
 def make_real_project(now):
@@ -23,6 +27,7 @@ def make_real_project(now):
     project = create_project(name="Shop")
     moment = story.Moment(now - timedelta(minutes=3), story.NOW_FAILING)
     storing.store_batch(events=[story.event_of(moment, 0, project.pk, now, seed=99)])
+    store_batch(requests=[make_request(project.pk, at=now)])
     incidents.open_incident(
         title="The shop is slow", project=project, severity="error", summary="", began_at=now, page_nobody=True,
         actor=get_user_model().objects.get(username="alice"), now=now,
@@ -35,6 +40,8 @@ def test_removing_the_story_leaves_real_rows_and_every_audit_event(settings, tmp
     settings.DATA_DIR = tmp_path
     call_command("demo", "--errors", str(story.FEWEST), verbosity=0)
     real = make_real_project(timezone.now())
+    for model in apps.get_app_config("telemetry").get_models():
+        assert model in (SeenReport, SessionState) or model.objects.exclude(project=real).exists(), model
     logged = set(AuditEvent.objects.values_list("pk", flat=True))
 
     call_command("demo", "--remove", verbosity=0)
@@ -43,6 +50,10 @@ def test_removing_the_story_leaves_real_rows_and_every_audit_event(settings, tmp
     for model in (ErrorEvent, ErrorGroup, ErrorMinute, Incident):
         assert set(model.objects.values_list("project", flat=True)) == {real.pk}, model
     assert ErrorEvent.objects.count() == ErrorGroup.objects.get().event_count == 1
+    for model in apps.get_app_config("telemetry").get_models():
+        if model not in (SeenReport, SessionState):  # ids alone, of nobody's
+            assert set(model.objects.values_list("project", flat=True)) <= {real.pk}, model
+    assert RequestDay.objects.get().n == 1
     assert Incident.objects.get().timeline.exists()
     assert [m.objects.count() for m in (Alert, Page, EscalationPolicy)] == [0, 0, 0]
     assert logged < set(AuditEvent.objects.values_list("pk", flat=True))

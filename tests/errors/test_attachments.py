@@ -12,7 +12,7 @@ from apps.errors.attachments import BINARY, LARGE, MAX_BYTES, NewAttachment, fro
 from apps.errors.models import Attachment
 from apps.projects.intake import Intake
 from tests.errors.make import make_project
-from tests.json_values import JSON
+from tests.fuzz import json_values as JSON
 
 NOW = timezone.now()
 

@@ -13,7 +13,7 @@ from apps.errors.models import ErrorGroup, UserReport
 from apps.errors.user_reports import MAX_REPORT, from_feedback, from_user_report
 from apps.projects.intake import Intake, user_hash
 from tests.errors.make import make_event, make_project
-from tests.json_values import JSON
+from tests.fuzz import json_values as JSON
 
 NOW = timezone.now()
 ABOUT = f"{1:032x}"
@@ -53,6 +53,12 @@ def test_a_feedback_keeps_words_page_and_event_but_no_name_and_no_address():
     assert (one.message, one.about, one.url) == ("I cannot pay.", ABOUT, "https://shop.example/pay")
     assert one.user_hash == user_hash(b"k", 1, "alice@example.org")
     assert "lice" not in repr(one)
+
+
+def test_a_feedback_without_a_page_of_its_own_is_of_the_page_of_its_event():
+    assert (
+        feedback(event={"request": {"url": "https://shop.example/pay?x=1"}}).url == "https://shop.example/pay"
+    )
 
 
 def test_a_report_counts_as_of_the_same_person_as_the_events_of_that_user():

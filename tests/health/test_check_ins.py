@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from apps.core.refusal import Refused
 from apps.health.check_ins import after, from_sentry, schedule_of, slug_of
 from apps.projects.intake import Intake
-from tests.json_values import JSON
+from tests.fuzz import json_values as JSON
 
 NOW = datetime(2026, 11, 2, 3, 0, tzinfo=UTC)
 

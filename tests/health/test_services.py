@@ -77,6 +77,19 @@ def test_a_report_without_a_schedule_leaves_the_one_that_is_known():
     assert Heartbeat.objects.get().schedule == CRON
 
 
+@pytest.mark.parametrize("together", [True, False])
+def test_a_schedule_that_comes_after_the_end_of_its_run_is_known_all_the_same(together):
+    project = create_project(name="Shop")
+    ended, started = (
+        make_report(project),
+        make_report(project, "in_progress", at=minutes(1), monitor_config=CRON),
+    )
+    for reports in [[ended, started]] if together else [[ended], [started]]:
+        store(*reports)
+    job = Heartbeat.objects.get()
+    assert (job.schedule, job.last_status, job.last_check_in_at) == (CRON, "ok", NOW)
+
+
 def test_environments_and_projects_have_jobs_of_their_own():
     shop, blog = create_project(name="Shop"), create_project(name="Blog")
     store(make_report(shop), make_report(shop, environment="staging"), make_report(blog))

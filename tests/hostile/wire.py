@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 KEY = "0123456789abcdef0123456789abcdef"
 OTHER_KEY = "fedcba9876543210fedcba9876543210"
-PATIENCE_S = 60
+PATIENCE_S = 300
 AUTH = f"X-Sentry-Auth: Sentry sentry_version=7, sentry_key={KEY}".encode()
 
 

@@ -143,5 +143,5 @@ def test_several_processes_together_pass_no_more_than_one_bucket_holds(rate, set
     most = limit.rate * (ended - begun) + limit.burst
     assert total <= most + len(several) * limit.chunk
     # And the limit is there to be used: what four greedy processes get is nearly all of it.
-    assert total >= 0.9 * (limit.rate * 3 + limit.burst) - len(several) * limit.chunk
+    assert total >= 0.8 * (limit.rate * 3 + limit.burst) - len(several) * limit.chunk
     assert len({t[3] for t in told}) == 4

@@ -14,8 +14,10 @@ from apps.telemetry.models import (
     SessionUserDay,
     TrackedEvent,
     TrackedHour,
+    TrackedMinute,
     TrackedUserDay,
 )
+from apps.telemetry.reported import ActiveUser
 from apps.telemetry.storing import store_batch
 from tests.at_once import at_once
 from tests.telemetry.make import NOW, make_counts, make_project, make_request, make_tracked, make_update, user
@@ -91,6 +93,56 @@ def test_updates_of_the_same_sessions_stored_by_four_drains_at_once_count_as_the
     for outcome in ("healthy", "errored", "abnormal", "crashed"):
         assert total(SessionHour, outcome) == list(last.values()).count(outcome)
     assert SessionUserDay.objects.count() == 20
+
+
+def any_of(dice, make, project, **choices):
+    """Thirty in an order of their own: whoever locks rows as they come meets another drain that does so too."""
+    return [make(project.pk, **{k: v(dice) for k, v in choices.items()}) for _ in range(30)]
+
+
+def place(dice):
+    return f"/{dice.randrange(12)}"
+
+
+KINDS = {
+    "requests": lambda dice, project: {"requests": any_of(dice, make_request, project, endpoint=place)},
+    "tracked": lambda dice, project: {
+        "tracked": any_of(
+            dice,
+            make_tracked,
+            project,
+            subject=place,
+            user_hash=lambda d: user(place(d)),
+            severity=lambda d: "Minor",
+        )
+    },
+    "sessions": lambda dice, project: {
+        "updates": any_of(dice, make_update, project, release=place, user_hash=lambda d: user(place(d))),
+        "counts": any_of(dice, make_counts, project, release=place, healthy=lambda d: 1),
+    },
+    "active": lambda dice, project: {
+        "active": [ActiveUser(project.pk, NOW, user(place(dice))) for _ in range(30)]
+    },
+}
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("kind", KINDS)
+def test_drains_that_meet_on_the_same_rows_do_not_wait_in_a_ring(kind):
+    project = make_project()
+
+    def write(number):
+        dice = random.Random(number)
+        for _ in range(15):
+            store_batch(**KINDS[kind](dice, project))
+
+    at_once(DRAINS, write)
+    if kind == "requests":
+        assert total(RequestMinute) == total(RequestHour) == total(RequestDay) == DRAINS * 15 * 30
+    if kind == "tracked":
+        assert total(TrackedHour) == total(TrackedMinute) == DRAINS * 15 * 30
+    if kind == "sessions":
+        assert total(SessionHour, "healthy") == 2 * DRAINS * 15 * 30
 
 
 @pytest.mark.django_db(transaction=True)

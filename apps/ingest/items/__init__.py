@@ -17,6 +17,7 @@ from apps.ingest.items import (
     event,
     feedback,
     session,
+    span,
     transaction,
 )
 from apps.ingest.models import InboxEntry
@@ -35,6 +36,7 @@ READERS: dict[str, Reader] = {
     "feedback": feedback.read,
     "user_report": feedback.read_user_report,
     "user_report_v2": feedback.read,
+    "span": span.read,
     # Containers: what they hold is counted, none of it is kept.
-    **dict.fromkeys(("log", "otel_log", "span", "trace_metric", "statsd"), counted.read),
+    **dict.fromkeys(("log", "otel_log", "trace_metric", "statsd"), counted.read),
 }

@@ -60,7 +60,7 @@ async function main() {
   Sentry.logger.info("all letters sent");
   Sentry.startSession();
   Sentry.endSession();
-  await Sentry.close(10000);
+  await Sentry.flush(10000); // what it dropped itself it tells when the process ends
 }
 
 main();

@@ -217,7 +217,8 @@ def addresses(facts: Any) -> dict[str, str]:
         "group": one,
         "event": f"{one}?event={halfway}",
         "triage": "/admin/",
-        "analytics": "/admin/analytics/?range=30d",
+        "analytics": "/admin/analytics/",
+        "analytics, 30 days": "/admin/analytics/?range=30d",
     }
     return {name: path for name, path in found.items() if path}
 

@@ -27,7 +27,8 @@ from benchmarks.lab.portal import database_url, environment, scratch
 COLUMNS = ("", "entries /s", "p50 ms", "p99 ms", "CPU µs/entry", "foreign cores", "promise")
 NAMES = {
     "committer": ("PostgreSQL, grouped commits (ours)",
-                  "on disk; done and stored in one transaction, so counted once; a spool steps in while PostgreSQL is away"),
+                  "on disk; done and stored in one transaction, so counted once; a spool steps in while PostgreSQL is "
+                  "away"),
     "stream": ("Valkey stream, fsync always",
                "on disk; the backlog lives in memory; done and stored meet by ids only"),
     "spool": ("spool file, group fdatasync",

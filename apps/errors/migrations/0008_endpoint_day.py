@@ -14,7 +14,7 @@ SET LOCAL statement_timeout TO DEFAULT;
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("errors", "0006_endpoint_component"),
+        ("errors", "0007_packed_payload"),
         ("projects", "0004_quotas_and_key_use"),
     ]
 

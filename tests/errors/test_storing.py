@@ -409,7 +409,7 @@ def test_the_migration_fills_the_counters_of_hours_and_days_with_what_was_counte
     store_batch(events=make_mixed(make_project(), random.Random(4), 60))
     for model in (ErrorHour, EndpointHour, EndpointDay, GroupDay, HitUserDay):
         model.objects.all().delete()
-    for name in ("0004_hours_and_days", "0007_endpoint_day"):
+    for name in ("0004_hours_and_days", "0008_endpoint_day"):
         with connection.cursor() as cursor:
             cursor.execute(import_module(f"apps.errors.migrations.{name}").FILL)
     assert ErrorHour.objects.exists() and HitUserDay.objects.exists()

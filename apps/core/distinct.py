@@ -15,7 +15,7 @@ from django.db import connection
 SAMPLE_END = "10000000-0000-0000-0000-000000000000"  # of a sixteenth: what the indexes hold
 _SMALL_END = "04000000-0000-0000-0000-000000000000"
 # Rows of the small sample up to which all rows are counted, and up to which a sixteenth is.
-EXACT_BELOW = 750
+EXACT_BELOW = 300
 SIXTEENTH_BELOW = 4_000
 
 

@@ -132,7 +132,7 @@ _ALL_GROUPS = """
 SELECT counters.group_id, sum(counters.n) AS n FROM (
   SELECT group_id, n FROM errors_groupday WHERE day >= %(first)s AND day < %(until)s
   UNION ALL SELECT group_id, n FROM errors_grouphour WHERE {edges}
-) AS counters JOIN errors_errorgroup g ON g.id = counters.group_id{narrowed}
+) AS counters WHERE true{narrowed}
 GROUP BY counters.group_id ORDER BY n DESC, counters.group_id DESC LIMIT %(limit)s
 """
 FEW_DAYS = 3 * DAY
@@ -158,6 +158,8 @@ def _largest(start: datetime, end: datetime, now: datetime, keys: Keys, limit: i
         edges.append(f"(hour >= %(low{place})s AND hour < %(high{place})s)")
     sql = _ALL_GROUPS if end - start <= FEW_DAYS else _TOP_GROUPS.replace("{counted}", _COUNTED)
     narrowed = "".join(f" AND {column} = %({column})s" for column in keys)
+    if sql is _ALL_GROUPS and keys:
+        narrowed = f" AND group_id IN (SELECT id FROM errors_errorgroup WHERE true{narrowed})"  # noqa: S608
     with connection.cursor() as cursor:
         cursor.execute(
             sql.format(edges=" OR ".join(edges) or "false", narrowed=narrowed, largest=LARGEST), given

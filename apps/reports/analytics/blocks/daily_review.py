@@ -73,7 +73,7 @@ def data_consistency(scope: Scope) -> Answer:
 
 
 _COUNT = Column("count", "Count", "count")
-_SEND = "POST {0} to /api/track/event."
+_SEND = "POST {0} to /api/analytics/track."
 register(
     Block(
         "ai-timeouts", "AI timeouts by feature and provider, 24 h", "daily",

@@ -43,12 +43,12 @@ register(
         ),
         ask=ask,
         range="24h",
-        how="Tracked events whose name holds the word error. Users are distinct keyed hashes, beyond some 50,000 "
+        how="Tracked events whose name holds the word error. Users are distinct keyed hashes, beyond some 20,000 "
         "estimated from a sample. The mean is over those events that had a duration (duration_ms); a dash "
         "means that none had.",
         empty=(
             "No tracked errors",
-            "POST an event whose name holds the word error, such as client_error, to /api/track/event.",
+            "POST an event whose name holds the word error, such as client_error, to /api/analytics/track.",
         ),
     )
 )

@@ -46,11 +46,11 @@ register(
         ),
         ask=ask,
         range="7d",
-        how="Tracked feature_used by its feature. Users are distinct keyed hashes, beyond some 50,000 estimated from a "
+        how="Tracked feature_used by its feature. Users are distinct keyed hashes, beyond some 20,000 estimated from a "
         "sample of them; the mean is over uses that had a duration (duration_seconds).",
         empty=(
             "No feature was used, or none tells",
-            "POST feature_used with feature and duration_seconds to /api/track/event.",
+            "POST feature_used with feature and duration_seconds to /api/analytics/track.",
         ),
     )
 )

@@ -8,7 +8,7 @@ from apps.reports.analytics.scope import Scope
 from apps.telemetry import analytics as telemetry
 
 HIT_HOW = (
-    "Distinct keyed hashes of users on stored errors. Up to some 50,000 rows by user and day everybody is counted; "
+    "Distinct keyed hashes of users on stored errors. Up to some 20,000 rows by user and day everybody is counted; "
     "beyond that a fixed sample of all hashes, a sixteenth or less, is counted and multiplied, and the standard error "
     "is said. People without an id, name or address in their errors are not in it."
 )

@@ -27,7 +27,8 @@ from benchmarks.lab.portal import database_url, environment, scratch
 COLUMNS = ("", "entries /s", "p50 ms", "p99 ms", "CPU µs/entry", "foreign cores", "promise")
 NAMES = {
     "committer": ("PostgreSQL, grouped commits (ours)",
-                  "on disk; done and stored in one transaction, so counted once; refuses while PostgreSQL is away"),
+                  "on disk; done and stored in one transaction, so counted once; a spool steps in while PostgreSQL is "
+                  "away"),
     "stream": ("Valkey stream, fsync always",
                "on disk; the backlog lives in memory; done and stored meet by ids only"),
     "spool": ("spool file, group fdatasync",
@@ -166,7 +167,7 @@ def add(table: Table, name: str, runs: list[Run]) -> None:
     figures = (spread([getattr(run, figure) for run in runs]) for figure in ("rate", "p50_ms", "p99_ms"))
     cpu = spread([sum(run.cpu_us.values()) for run in runs])
     parts = " · ".join(f"{part} {us:.0f}" for part, us in runs[0].cpu_us.items() if us >= 1)
-    table.add(title, *figures, f"{cpu} ({parts})", spread([run.foreign_cores for run in runs]), promise)
+    table.add(title, *figures, f"{cpu}: {parts}", spread([run.foreign_cores for run in runs]), promise)
 
 
 if __name__ == "__main__":

@@ -23,6 +23,7 @@ from rest_framework.fields import get_error_detail
 from rest_framework.response import Response
 
 from apps.core import context
+from apps.core.refusal import TooManyLarge
 from apps.core.text import storable
 
 log = structlog.get_logger("portal.problem")
@@ -122,11 +123,18 @@ def kind_of(error: BaseException) -> Kind:
         return NOT_FOUND
     if isinstance(error, DatabaseError | InterfaceError):
         return _kind_of_database(error)
-    if isinstance(error, UnreadablePostError):  # the sender went away, or was too slow
-        return SLOW if isinstance(error.__cause__, TimeoutError) else VALIDATION
+    if isinstance(error, UnreadablePostError):
+        return _kind_of_unread(error)
     if isinstance(error, TimeoutError):
         return TIMEOUT
     return NETWORK if isinstance(error, ConnectionError) else UNKNOWN
+
+
+def _kind_of_unread(error: UnreadablePostError) -> Kind:
+    """The sender was too slow, or one of too many with large bodies, or went away."""
+    if isinstance(error.__cause__, TimeoutError):
+        return SLOW
+    return THROTTLED if isinstance(error.__cause__, TooManyLarge) else VALIDATION
 
 
 def _kind_of_database(error: Exception) -> Kind:

@@ -15,3 +15,7 @@ class Refused(Exception):
         self.code = code
         self.field = field
         self.message = message
+
+
+class TooManyLarge(OSError):
+    """Reading a body: this process holds as many large ones as it may."""

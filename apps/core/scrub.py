@@ -295,12 +295,8 @@ class _OwnDocument(_Document):
 
     def _array(self, value: list[Any] | tuple[Any, ...], depth: int) -> list[Any]:
         count = len(value)
-        if (
-            not isinstance(value, list)
-            or count > self.left
-            or count > MAX_ENTRIES
-            or (count == 2 and type(value[0]) is str)
-        ):
+        pair = count == 2 and type(value[0]) is str
+        if pair or count > self.left or count > MAX_ENTRIES or not isinstance(value, list):
             return super()._array(value, depth)
         self.left -= count
         for place, item in enumerate(value):

@@ -1,4 +1,4 @@
-"""A deadline for the whole of a request's body, whichever door or page reads it.
+"""A deadline for the whole of a request's body, whichever door or page reads it, and a bound on large ones at once.
 
 The server reads bodies on the threads that answer, waits for each byte as long as the sender likes, and cannot be
 interrupted: a few connections that send a byte a second, or none, would hold every thread. So the bodies that are being
@@ -16,6 +16,7 @@ import orjson
 import structlog
 
 from apps.core import context, problems
+from apps.core.refusal import TooManyLarge
 
 Environ = dict[str, Any]
 
@@ -27,6 +28,9 @@ LOOK_EVERY_S = 1.0
 SLOW_AFTER_S = 2.0
 MOST_SLOW = 48
 _TO_BE_SENT_S = 0.3
+# Bytes from which on a body is a large one, and how many of those a process holds at a time.
+LARGE = 256 * 1024
+MOST_LARGE = 16
 
 
 class BodyTooSlow(TimeoutError):
@@ -41,10 +45,20 @@ class Body:
         self.protocol = protocol
         self.began = 0.0
         self.is_cut = False
+        self._read = 0
 
     def read(self, *size: int) -> bytes:
-        """As the server's stream. Raises BodyTooSlow."""
-        return self._watched(self._stream.read, *size)  # type: ignore[no-any-return]
+        """As the server's stream. Raises BodyTooSlow, and TooManyLarge where this one is."""
+        data: bytes = self._watched(self._stream.read, *size)
+        if self._read <= LARGE < self._read + len(data) and not self._watch.large.acquire(blocking=False):
+            raise TooManyLarge("too many large bodies at once")
+        self._read += len(data)
+        return data
+
+    def leave(self) -> None:
+        """The request is answered, and nothing holds its body any more."""
+        if self._read > LARGE:
+            self._watch.large.release()
 
     def readline(self, *size: int) -> bytes:
         """As the server's stream. Raises BodyTooSlow."""
@@ -74,6 +88,7 @@ class Watch:
 
     def __init__(self, *, deadline_s: float, most_slow: int = MOST_SLOW) -> None:
         self.deadline_s, self.most_slow = deadline_s, most_slow
+        self.large = threading.BoundedSemaphore(MOST_LARGE)
         self._reading: dict[int, Body] = {}
         self._thread: threading.Thread | None = None
         self._lock = threading.Lock()
@@ -159,11 +174,14 @@ def _refuse(protocol: Any) -> None:
 
 
 class BodyDeadline:
-    """WSGI application in front of another one, whose requests' bodies get the deadline."""
+    """WSGI application in front of another one, whose requests' bodies get the deadline and the bound."""
 
     def __init__(self, inner: WSGIApplication, watch: Watch) -> None:
         self.inner, self.watch = inner, watch
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-        environ["wsgi.input"] = Body(environ["wsgi.input"], self.watch, environ.get(PROTOCOL))
-        return self.inner(environ, start_response)
+        environ["wsgi.input"] = body = Body(environ["wsgi.input"], self.watch, environ.get(PROTOCOL))
+        try:
+            return self.inner(environ, start_response)
+        finally:
+            body.leave()

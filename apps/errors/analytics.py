@@ -4,20 +4,23 @@ Ranges are [start, end) in whole minutes (`by_minute`) or whole hours. `keys` na
 {"project_id": …}; empty: everything. What is counted by the day (UTC) is read for whole days, hours at both ends.
 """
 
+import math
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 from django.db import connection
-from django.db.models import Q, QuerySet, Sum
+from django.db.models import DateTimeField, Q, QuerySet, Sum
+from django.db.models.functions import Cast
 
 from apps.core.distinct import Estimate, estimate
 from apps.core.ids import uuid_floor
-from apps.core.spans import HOUR, Days, by_days, days_touched, whole_hour
+from apps.core.spans import DAY, HOUR, Days, by_days, days_touched, midnight, whole_hour
 from apps.errors.models import (
+    EndpointDay,
     EndpointHour,
     EndpointMinute,
     ErrorEvent,
@@ -45,12 +48,32 @@ def _between(column: str, start: object, end: object) -> dict[str, object]:
     return {f"{column}__gte": start, f"{column}__lt": end}
 
 
-def endpoint_errors(start: datetime, end: datetime, by_minute: bool, keys: Keys) -> dict[Endpoint, int]:
+def endpoint_errors(
+    start: datetime, end: datetime, now: datetime, by_minute: bool, keys: Keys
+) -> dict[Endpoint, int]:
     """Errors by endpoint; those without one are not in it."""
-    model, column = (EndpointMinute, "minute") if by_minute else (EndpointHour, "hour")
-    rows: QuerySet[Any] = model._default_manager.filter(**_between(column, start, end), **keys)
-    found = rows.values_list("project_id", "component_id", "endpoint").annotate(of=Sum("n"))
-    return {(project, component or 0, endpoint): n for project, component, endpoint, n in found.order_by()}
+    if by_minute:
+        return _summed([EndpointMinute._default_manager.filter(**_between("minute", start, end), **keys)])
+    days = by_days(start, end, now)
+    whole = EndpointDay._default_manager.filter(**_between("day", days.first, days.last), **keys)
+    return _summed([whole, EndpointHour._default_manager.filter(_edges(days), **keys)])
+
+
+def _edges(days: Days) -> Q:
+    """The hours that whole days leave over."""
+    found = Q(pk__in=())
+    for low, high in days.edges:
+        found |= Q(hour__gte=low, hour__lt=high)
+    return found
+
+
+def _summed(tables: Iterable[QuerySet[Any]]) -> dict[Endpoint, int]:
+    found: dict[Endpoint, int] = defaultdict(int)
+    for rows in tables:
+        sums = rows.order_by().values_list("project_id", "component_id", "endpoint").annotate(of=Sum("n"))
+        for project, component, endpoint, n in sums:
+            found[project, component or 0, endpoint] += n
+    return found
 
 
 def hit_users(start: datetime, end: datetime, keys: Keys) -> Estimate:
@@ -80,39 +103,74 @@ class TopGroup:
     before: int
 
 
+# A group has at most as many events in the range as it ever had: once `limit` of the largest groups are counted, no
+# group that is smaller than the last of those can be among them, and is not counted at all.
 _TOP_GROUPS = """
-SELECT counted.group_id, sum(counted.n) AS n FROM (
-  SELECT group_id, n FROM errors_groupday WHERE day >= %s AND day < %s
-  UNION ALL SELECT group_id, n FROM errors_grouphour WHERE {edges}
-) AS counted {joined}GROUP BY counted.group_id ORDER BY n DESC, counted.group_id DESC LIMIT %s
+WITH shown AS MATERIALIZED (
+  SELECT id, event_count FROM errors_errorgroup WHERE last_seen >= %(start)s AND first_seen < %(end)s{narrowed}
+), largest AS MATERIALIZED (
+  SELECT id FROM shown ORDER BY event_count DESC, id LIMIT {largest}
+), first AS MATERIALIZED (
+  SELECT id, {counted} AS n FROM largest AS g
+), rest AS (
+  SELECT id, {counted} AS n FROM shown AS g
+  WHERE event_count >= coalesce((SELECT n FROM first ORDER BY n DESC OFFSET %(last)s LIMIT 1), 1)
+    AND id NOT IN (SELECT id FROM largest)
+)
+SELECT id, n FROM (SELECT * FROM first UNION ALL SELECT * FROM rest) AS every WHERE n > 0
+ORDER BY n DESC, id DESC LIMIT %(limit)s
 """
+_COUNTED = """(
+  SELECT coalesce(sum(n), 0)::bigint FROM (
+    SELECT n FROM errors_groupday WHERE group_id = g.id AND day >= %(first)s AND day < %(until)s
+    UNION ALL SELECT n FROM errors_grouphour WHERE group_id = g.id AND ({edges})
+  ) AS counters
+)"""
+LARGEST = 200
+# Over a few days every counter of the range is read at once: there are few, and small groups may well be on top.
+_ALL_GROUPS = """
+SELECT counters.group_id, sum(counters.n) AS n FROM (
+  SELECT group_id, n FROM errors_groupday WHERE day >= %(first)s AND day < %(until)s
+  UNION ALL SELECT group_id, n FROM errors_grouphour WHERE {edges}
+) AS counters WHERE true{narrowed}
+GROUP BY counters.group_id ORDER BY n DESC, counters.group_id DESC LIMIT %(limit)s
+"""
+FEW_DAYS = 3 * DAY
 
 
 def top_groups(start: datetime, end: datetime, now: datetime, keys: Keys, limit: int) -> list[TopGroup]:
     """The groups with the most events in the range, most first. Three queries."""
-    counts = _largest(by_days(start, end, now), keys, limit)
+    counts = _largest(start, end, now, keys, limit)
     groups = ErrorGroup.objects.select_related("component", "project").in_bulk(list(counts))
     before = _counts(list(counts), by_days(start - (end - start), start, now))
     return [TopGroup(groups[pk], n, before.get(pk, 0)) for pk, n in counts.items() if pk in groups]
 
 
-def _largest(days: Days, keys: Keys, limit: int) -> dict[int, int]:
-    edges = " OR ".join("(hour >= %s AND hour < %s)" for _ in days.edges) or "false"
-    joined = "".join(f"JOIN errors_errorgroup g ON g.id = counted.group_id AND g.{k} = %s " for k in keys)
-    moments = [at for edge in days.edges for at in edge]
-    given: list[Any] = [days.first, days.last, *moments, *keys.values(), limit]
+def _largest(start: datetime, end: datetime, now: datetime, keys: Keys, limit: int) -> dict[int, int]:
+    days = by_days(start, end, now)
+    given: dict[str, Any] = {
+        "start": start, "end": end, "first": days.first, "until": days.last, "last": limit - 1, "limit": limit,
+        **keys,
+    }  # fmt: skip
+    edges = []
+    for place, (low, high) in enumerate(days.edges):
+        given |= {f"low{place}": low, f"high{place}": high}
+        edges.append(f"(hour >= %(low{place})s AND hour < %(high{place})s)")
+    sql = _ALL_GROUPS if end - start <= FEW_DAYS else _TOP_GROUPS.replace("{counted}", _COUNTED)
+    narrowed = "".join(f" AND {column} = %({column})s" for column in keys)
+    if sql is _ALL_GROUPS and keys:
+        narrowed = f" AND group_id IN (SELECT id FROM errors_errorgroup WHERE true{narrowed})"  # noqa: S608
     with connection.cursor() as cursor:
-        cursor.execute(_TOP_GROUPS.format(edges=edges, joined=joined), given)
+        cursor.execute(
+            sql.format(edges=" OR ".join(edges) or "false", narrowed=narrowed, largest=LARGEST), given
+        )
         return {pk: int(n) for pk, n in cursor.fetchall()}
 
 
 def _counts(group_ids: Sequence[int], days: Days) -> dict[int, int]:
     """Events of a few groups."""
-    edges = Q(pk__in=())
-    for low, high in days.edges:
-        edges |= Q(hour__gte=low, hour__lt=high)
     whole = GroupDay.objects.filter(group_id__in=group_ids, **_between("day", days.first, days.last))
-    hours = GroupHour.objects.filter(edges, group_id__in=group_ids).order_by()
+    hours = GroupHour.objects.filter(_edges(days), group_id__in=group_ids).order_by()
     found: dict[int, int] = defaultdict(int)
     for pk, n in (
         whole.order_by().values_list("group_id", "n").union(hours.values_list("group_id", "n"), all=True)
@@ -122,14 +180,31 @@ def _counts(group_ids: Sequence[int], days: Days) -> dict[int, int]:
 
 
 def group_series(
-    group_ids: Iterable[int], start: datetime, end: datetime, steps: int
+    group_ids: Collection[int], start: datetime, end: datetime, now: datetime
 ) -> dict[int, list[int]]:
-    """Events of each group over the range in so many equal steps of whole hours, oldest first: one query."""
-    width = max((end - start) / steps, HOUR)
+    """Events of each group over the range, oldest first: by the hour up to three days, else by the UTC day, the first
+    of which may be a part of one. One query."""
+    if end - start <= FEW_DAYS:
+        rows: Any = _hours_of(group_ids, Q(**_between("hour", start, end)))
+        return _placed(rows, start, HOUR, math.ceil((end - start) / HOUR))
+    days = by_days(start, end, now)
+    whole = GroupDay.objects.filter(group_id__in=group_ids, **_between("day", days.first, days.last))
+    dated = whole.order_by().annotate(at=Cast("day", DateTimeField())).values_list("group_id", "at", "n")
+    rows = dated.union(_hours_of(group_ids, _edges(days)), all=True)
+    return _placed(rows, midnight(start), DAY, math.ceil((min(end, now) - midnight(start)) / DAY))
+
+
+def _hours_of(group_ids: Collection[int], within: Q) -> QuerySet[Any, tuple[int, datetime, int]]:
+    rows = GroupHour.objects.filter(within, group_id__in=group_ids).order_by()
+    return rows.values_list("group_id", "hour", "n")
+
+
+def _placed(
+    rows: Iterable[tuple[int, datetime, int]], start: datetime, width: timedelta, steps: int
+) -> dict[int, list[int]]:
     found: dict[int, list[int]] = defaultdict(lambda: [0] * steps)
-    rows = GroupHour.objects.filter(group_id__in=list(group_ids), **_between("hour", start, end))
-    for pk, hour, n in rows.values_list("group_id", "hour", "n"):
-        found[pk][min(int((hour - start) / width), steps - 1)] += n
+    for pk, at, n in rows:
+        found[pk][min(int((at - start) / width), steps - 1)] += n
     return found
 
 

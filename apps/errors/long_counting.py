@@ -5,6 +5,7 @@ Written with the events that they count; every statement takes its keys sorted, 
 
 from collections import Counter, defaultdict
 from datetime import date, datetime
+from typing import Any
 from uuid import UUID
 
 from apps.core.bulk import rows_of
@@ -12,7 +13,7 @@ from apps.errors.counting import Placed
 
 
 def count_long(fresh: list[Placed]) -> None:
-    """Errors by hour and component, by hour and endpoint, by day and group; users hit by day."""
+    """Errors by hour and component, by hour, by day and endpoint, by day and group; users hit by day."""
     _count_hours(fresh)
     _count_endpoints(fresh)
     _count_group_days(fresh)
@@ -43,18 +44,25 @@ def _count_hours(fresh: list[Placed]) -> None:
 
 
 def _count_endpoints(fresh: list[Placed]) -> None:
-    counts = Counter(
-        (_hour(p.event.occurred_at), p.component_id, p.event.route[:200], p.event.project_id)
-        for p in fresh
-        if p.event.route
+    named = [p for p in fresh if p.event.route]
+    hours = Counter(
+        (_hour(p.event.occurred_at), p.component_id, p.event.route[:200], p.event.project_id) for p in named
     )
+    _add_endpoints("errors_endpointhour", "hour", "timestamptz", hours)
+    days: Counter[tuple[Any, int, str, int]] = Counter()
+    for (hour, component, endpoint, project), n in hours.items():
+        days[hour.date(), component, endpoint, project] += n
+    _add_endpoints("errors_endpointday", "day", "date", days)
+
+
+def _add_endpoints(table: str, column: str, kind: str, counts: Counter[Any]) -> None:
     rows_of(
-        "INSERT INTO errors_endpointhour AS old (hour, component_id, project_id, endpoint, n) "
-        "SELECT * FROM jsonb_to_recordset(%s::jsonb) AS t(hour timestamptz, component_id bigint, project_id bigint, "
-        "endpoint text, n bigint) ON CONFLICT (hour, component_id, endpoint) DO UPDATE SET n = old.n + excluded.n",
+        f"INSERT INTO {table} AS old ({column}, component_id, project_id, endpoint, n) "  # noqa: S608
+        f"SELECT * FROM jsonb_to_recordset(%s::jsonb) AS t({column} {kind}, component_id bigint, project_id bigint, "
+        f"endpoint text, n bigint) ON CONFLICT ({column}, component_id, endpoint) DO UPDATE SET n = old.n + excluded.n",
         [
-            {"hour": h, "component_id": c, "project_id": p, "endpoint": e, "n": n}
-            for (h, c, e, p), n in sorted(counts.items())
+            {column: at, "component_id": c, "project_id": p, "endpoint": e, "n": n}
+            for (at, c, e, p), n in sorted(counts.items())
         ],
     )
 

@@ -265,6 +265,23 @@ class EndpointHour(models.Model):
         )
 
 
+class EndpointDay(models.Model):
+    """Errors per day (UTC), component and endpoint, the running day included: failing endpoints of weeks."""
+
+    id = models.BigAutoField(primary_key=True)
+    project = models.ForeignKey(Project, models.CASCADE, db_index=False)
+    component = models.ForeignKey(Component, models.CASCADE, db_index=False)
+    day = models.DateField()
+    endpoint = models.CharField(max_length=200)
+    n = models.BigIntegerField()
+
+    class Meta:
+        default_permissions = ()
+        constraints = (
+            models.UniqueConstraint(fields=("day", "component", "endpoint"), name="errors_endpoint_day"),
+        )
+
+
 class GroupDay(models.Model):
     """Events per group and day (UTC), the running one included: the top errors of weeks."""
 
@@ -276,8 +293,8 @@ class GroupDay(models.Model):
     class Meta:
         default_permissions = ()
         constraints = (models.UniqueConstraint(fields=("day", "group"), name="errors_groupday_group"),)
-        # A group that is deleted takes its days along.
-        indexes = (models.Index(fields=("group",), name="errors_groupday_of_group"),)
+        # The range of one group; and a group that is deleted takes its days along.
+        indexes = (models.Index(fields=("group", "day"), name="errors_groupday_range"),)
 
 
 class HitUserDay(models.Model):

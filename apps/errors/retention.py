@@ -21,6 +21,7 @@ HOURS = (
     ("errors_grouphour", "hour"),
     ("errors_errorhour", "hour"),
     ("errors_endpointhour", "hour"),
+    ("errors_endpointday", "day"),
     ("errors_groupday", "day"),
     ("errors_hituserday", "day"),
     ("errors_groupuser", "last_seen"),

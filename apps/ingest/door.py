@@ -17,12 +17,12 @@ import structlog
 from django.conf import settings
 
 from apps.core import context, jsontext, problems
-from apps.core.refusal import Refused
+from apps.core.refusal import Refused, TooManyLarge
 from apps.core.slow_bodies import BodyTooSlow
 from apps.ingest import admission, auth, cors, envelope, inbox, keys
 from apps.ingest.limits import Throttled
 from apps.ingest.models import EntryKind
-from apps.ingest.unpack import OLD_PACKING, opened, room, unpack_old
+from apps.ingest.unpack import OLD_PACKING, Busy, opened, room, unpack_old
 from apps.projects.event_id import parse_event_id
 
 Environ = dict[str, Any]
@@ -32,6 +32,7 @@ _PATH = re.compile(r"/api/(?:([0-9]{1,18})/(envelope|store)|tunnel)/?")
 # Senders' words may stand in a message, and a header line holds neither line ends nor letters beyond ASCII.
 _NOT_FOR_HEADERS = re.compile(r"[^ -~]")
 _MOST_OF_A_HEADER = 300
+_PIECE = 64 * 1024
 _REASONS = {200: "OK", 400: "Bad Request", 401: "Unauthorized", 403: "Forbidden", 405: "Method Not Allowed",
             408: "Request Timeout", 413: "Content Too Large", 415: "Unsupported Media Type", 429: "Too Many Requests",
             500: "Internal Server Error", 503: "Service Unavailable"}  # fmt: skip
@@ -232,11 +233,13 @@ def _read(stream: Any, most: int) -> bytes:
     """Up to `most` bytes; a server may hand them over in pieces, and a sender may go away between them."""
     pieces: list[bytes] = []
     try:
-        while most > 0 and (piece := stream.read(most)):
+        while most > 0 and (piece := stream.read(min(most, _PIECE))):
             pieces.append(piece)
             most -= len(piece)
     except BodyTooSlow as error:
         raise BodyLate from error
+    except TooManyLarge as error:
+        raise Busy from error
     except OSError as error:
         raise Refused("truncated", "the body could not be read to its end", "body") from error
     return b"".join(pieces)

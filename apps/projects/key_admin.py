@@ -80,6 +80,8 @@ class KeyColumns:
     @admin.display(description="state")
     def state(self, key: ProjectKey) -> str:
         """Whether it opens the door, and until when."""
+        if not key.pk:
+            return ""
         if not key.active:
             return "revoked"
         if key.expires_at is None:
@@ -88,13 +90,12 @@ class KeyColumns:
 
 
 class ProjectKeyInline(KeyColumns, admin.TabularInline):
-    """The keys of a project, with the DSN that SDKs are given."""
+    """The keys of a project with their DSN; limits, origins and rotation are on the key's own page."""
 
     model = ProjectKey
-    form = KeyForm
     extra = 0
-    fields = ("label", "dsn", "active", "expires_at", "allowed_origins", "rate_limit_per_minute", "last_used")
-    readonly_fields = ("dsn", "last_used")
+    fields = ("label", "dsn", "state", "last_used", "active")
+    readonly_fields = ("dsn", "state", "last_used")
     show_change_link = True
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[ProjectKey]:

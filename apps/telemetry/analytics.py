@@ -5,15 +5,16 @@ Ranges are [start, end) in whole minutes (`by_minute`) or whole hours. `keys` na
 """
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
-from django.db import connection
-from django.db.models import Count, Max, Q, QuerySet, Sum
+import orjson
+from django.db.models import Max, Q, QuerySet, Sum, TextField
+from django.db.models.functions import Cast
 
-from apps.core.distinct import Estimate, estimate
+from apps.core.distinct import Estimate, estimate, estimates
 from apps.core.spans import Days, by_days, days_touched, whole_hour
 from apps.telemetry import histogram
 from apps.telemetry.known_events import ERROR
@@ -23,7 +24,6 @@ from apps.telemetry.models import (
     RequestKind,
     RequestMinute,
     TrackedHour,
-    TrackedUserDay,
 )
 
 Keys = Mapping[str, int]
@@ -97,14 +97,6 @@ class Latency:
     over: int
 
 
-_BUCKETS = """
-SELECT project_id, component_id, endpoint, bucket.key::integer, sum(bucket.value::bigint) FROM telemetry_requestday r,
-  jsonb_each_text(r.durations) AS bucket
-WHERE day BETWEEN %s AND %s AND kind = 'request'{narrowed}
-GROUP BY 1, 2, 3, 4
-"""
-
-
 def latencies(
     first: date, last: date, keys: Keys, *, more_than: int = 0, limit_ms: float = 1000.0
 ) -> list[Latency]:
@@ -126,13 +118,17 @@ def latencies(
 
 
 def _buckets(first: date, last: date, keys: Keys) -> dict[Endpoint, dict[int, int]]:
-    narrowed = "".join(f" AND {column} = %s" for column in keys)
-    found: dict[Endpoint, dict[int, int]] = defaultdict(dict)
-    with connection.cursor() as cursor:
-        cursor.execute(_BUCKETS.format(narrowed=narrowed), [first, last, *keys.values()])
-        for project, component, endpoint, bucket, n in cursor.fetchall():
-            found[project, component, endpoint][bucket] = int(n)
-    return found
+    """Merged here, from the text of the column: quicker than unfolding every bucket to a row of the database."""
+    rows = RequestDay.objects.filter(day__range=(first, last), kind=RequestKind.REQUEST, **keys).order_by()
+    texts = rows.annotate(text=Cast("durations", TextField()))
+    found: dict[Endpoint, dict[str, int]] = defaultdict(lambda: defaultdict(int))
+    for project, component, endpoint, text in texts.values_list(
+        "project_id", "component_id", "endpoint", "text"
+    ):
+        merged = found[project, component, endpoint]
+        for bucket, n in orjson.loads(text).items():
+            merged[bucket] += n
+    return {key: histogram.from_json(merged) for key, merged in found.items()}
 
 
 def _latency(
@@ -195,15 +191,13 @@ def error_names(start: datetime, end: datetime, keys: Keys) -> list[str]:
 
 
 def deed_users(
-    names: Collection[str], start: datetime, end: datetime, keys: Keys, by: Iterable[str]
-) -> dict[tuple[str, ...], int]:
+    names: Collection[str], start: datetime, end: datetime, keys: Keys, by: Sequence[str]
+) -> dict[tuple[str, ...], Estimate]:
     """Distinct users of these events, by some of name, subject, severity; exact for a range that ends now."""
-    rows = TrackedUserDay.objects.filter(
-        name__in=names, day__range=days_touched(start, end), last_hour__gte=whole_hour(start), **keys
-    )
-    columns = tuple(by)
-    found = rows.order_by().values_list(*columns).annotate(of=Count("user_key", distinct=True))
-    return {tuple(row[: len(columns)]): row[len(columns)] for row in found}
+    narrowed = "".join(f" AND {column} = %s" for column in keys)
+    where = f"name = ANY (%s) AND day BETWEEN %s AND %s AND last_hour >= %s{narrowed}"
+    given: list[Any] = [list(names), *days_touched(start, end), whole_hour(start), *keys.values()]
+    return estimates("telemetry_trackeduserday", by, where, given) if names else {}
 
 
 def last_uses(name: str, start: datetime, end: datetime, keys: Keys) -> dict[str, tuple[datetime, int]]:

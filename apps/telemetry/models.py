@@ -5,7 +5,9 @@ latest row is current. A user is the first 128 bits of the keyed hash of who it 
 """
 
 from django.db import models
+from django.db.models import Q
 
+from apps.core.distinct import SAMPLE_END
 from apps.core.severity import RecordSeverity
 from apps.projects.models import Component, Project
 
@@ -119,7 +121,16 @@ class TrackedUserDay(models.Model):
                 include=("last_hour",),
             ),
         )
-        indexes = (models.Index(fields=("day",), name="telemetry_trackeduserday_day"),)  # retention
+        indexes = (
+            models.Index(fields=("day",), name="telemetry_trackeduserday_day"),  # retention
+            # The sixteenth of the users that apps.core.distinct looks at where there are too many.
+            models.Index(
+                fields=("name", "day", "project", "component", "subject", "severity", "user_key"),
+                include=("last_hour",),
+                condition=Q(user_key__lt=SAMPLE_END),
+                name="telemetry_trackeduserday_some",
+            ),
+        )
 
 
 class ActiveUserDay(models.Model):
@@ -138,6 +149,15 @@ class ActiveUserDay(models.Model):
                 fields=("day", "project", "user_key"),
                 name="telemetry_activeuserday_key",
                 include=("last_hour",),
+            ),
+        )
+        indexes = (
+            # The sixteenth of the users that apps.core.distinct looks at where there are too many.
+            models.Index(
+                fields=("day", "project", "user_key"),
+                include=("last_hour",),
+                condition=Q(user_key__lt=SAMPLE_END),
+                name="telemetry_activeuserday_some",
             ),
         )
 

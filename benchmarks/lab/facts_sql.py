@@ -23,8 +23,8 @@ INSERT INTO errors_errorevent (id, event_id, occurred_at, received_at, project_i
 SELECT id_, event_id, at, at, %(project)s, component_id, id, severity, error_type, title, usr || usr, true,
   'shop@4.12.3', 'production', endpoint, 'unknown', 'sentry',
   jsonb_build_object('tenant', tenant, 'region', 'eu-west', 'plan', 'team'),
-  '\\x00'::bytea || convert_to(jsonb_build_object('exceptions', jsonb_build_array(jsonb_build_object('type', error_type, 'value', title,
-    'stacktrace', jsonb_build_object('frames', jsonb_build_array(
+  '\\x00'::bytea || convert_to(jsonb_build_object('exceptions', jsonb_build_array(
+    jsonb_build_object('type', error_type, 'value', title, 'stacktrace', jsonb_build_object('frames', jsonb_build_array(
       jsonb_build_object('function', 'total', 'filename', 'shop/pricing.py', 'lineno', 34, 'in_app', true,
         'context_line', '    return failure(cart, amounts)'),
       jsonb_build_object('function', 'place_' || number, 'filename', 'shop/orders.py', 'lineno', number %% 900,

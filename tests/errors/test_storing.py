@@ -18,6 +18,7 @@ from apps.core.ids import millis, timestamp_of, uuid_floor
 from apps.core.severity import RecordSeverity
 from apps.errors import counting, services, storing, tasks
 from apps.errors.models import (
+    EndpointDay,
     EndpointHour,
     EndpointMinute,
     ErrorEvent,
@@ -52,6 +53,8 @@ def assert_long_counters_are(rows: list[ErrorEvent]):
     assert {key: h.impacting for key, h in found.items() if h.impacting} == impacting
     endpoints = Counter((hour_of(r), r.component_id, r.endpoint) for r in rows if r.endpoint)
     assert {(e.hour, e.component_id, e.endpoint): e.n for e in EndpointHour.objects.all()} == endpoints
+    by_day = Counter((r.occurred_at.date(), r.component_id, r.endpoint) for r in rows if r.endpoint)
+    assert {(e.day, e.component_id, e.endpoint): e.n for e in EndpointDay.objects.all()} == by_day
     days = Counter((r.occurred_at.date(), r.group_id) for r in rows)
     assert {(d.day, d.group_id): d.n for d in GroupDay.objects.all()} == days
     last: dict = {}
@@ -404,9 +407,10 @@ def test_a_regression_seen_by_two_drains_is_one():
 @pytest.mark.django_db
 def test_the_migration_fills_the_counters_of_hours_and_days_with_what_was_counted_before():
     store_batch(events=make_mixed(make_project(), random.Random(4), 60))
-    for model in (ErrorHour, EndpointHour, GroupDay, HitUserDay):
+    for model in (ErrorHour, EndpointHour, EndpointDay, GroupDay, HitUserDay):
         model.objects.all().delete()
-    with connection.cursor() as cursor:
-        cursor.execute(import_module("apps.errors.migrations.0004_hours_and_days").FILL)
+    for name in ("0004_hours_and_days", "0008_endpoint_day"):
+        with connection.cursor() as cursor:
+            cursor.execute(import_module(f"apps.errors.migrations.{name}").FILL)
     assert ErrorHour.objects.exists() and HitUserDay.objects.exists()
     assert_counters_are_the_rows()

@@ -6,10 +6,10 @@ import threading
 
 import pytest
 
-from apps.core.slow_bodies import MOST_SLOW, SLOW_AFTER_S, Body, Watch, overdue
+from apps.core.slow_bodies import LARGE, MOST_LARGE, MOST_SLOW, SLOW_AFTER_S, Body, Watch, overdue
 from tests.at_once import at_once
 from tests.hostile.inputs import PATHS
-from tests.hostile.wire import AUTH, connection, head, is_well, read_answer
+from tests.hostile.wire import AUTH, connection, head, is_well, post, read_answer
 
 THREADS = MOST_SLOW + 16
 DOORS = list(PATHS.values())
@@ -97,26 +97,39 @@ def test_three_times_as_many_slow_senders_as_threads_stop_nobody_else(portal):
     assert all(at_once(THREADS, lambda _: is_well(portal.port)))
 
 
+def test_of_large_bodies_only_so_many_are_held_at_once_and_small_ones_pass(portal):
+    half = b"x" * (LARGE + 64 * 1024)
+    whole = b'{}\n{"type":"x"}\n' + 2 * half
+    length = b"Content-Length: %d" % (2 * len(half))
+    held = [begin(portal.port, DOORS[0], length, sent=half) for _ in range(2 * MOST_LARGE)]
+    assert is_well(portal.port)
+    answers = []
+    for each in held:
+        with each:
+            answers.append(read_answer(each))
+    assert {a.status for a in answers} == {408, 429}
+    for busy in (a for a in answers if a.status == 429):
+        assert (busy.json["code"], busy.json["details"][0]["field"]) == ("busy", "body")
+        assert int(busy.headers["retry-after"]) > 0
+    assert post(portal.port, DOORS[0], whole).status == 200
+
+
 def test_the_neighbours_of_a_slow_sender_keep_their_connections(portal):
-    """All come from one address, as behind a proxy: one rests between two requests, one is busy all the time."""
+    """All come from one address, as behind a proxy."""
     good = b'{}\n{"type":"event"}\n{"message":"a neighbour"}'
     request = head(b"/api/1/envelope/", AUTH, b"Content-Length: %d" % len(good)) + good
-
-    def ask(opened: socket.socket) -> int:
-        opened.sendall(request)
-        return read_answer(opened).status
-
-    with connection(portal.port) as resting, connection(portal.port) as busy, begin(portal.port) as slow:
-        assert ask(resting) == 200
+    with connection(portal.port) as neighbour, begin(portal.port) as slow:
         slow.setblocking(False)
         while True:
-            assert ask(busy) == 200
+            neighbour.sendall(request)
+            assert read_answer(neighbour).status == 200
             try:
                 assert slow.recv(12) == b"HTTP/1.1 408"
                 break
             except BlockingIOError:
                 continue
-        assert (ask(resting), ask(busy)) == (200, 200)
+        neighbour.sendall(request)
+        assert read_answer(neighbour).status == 200
 
 
 def test_a_slow_sender_who_is_done_in_time_is_served(portal):

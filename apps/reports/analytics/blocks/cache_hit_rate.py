@@ -49,6 +49,6 @@ register(
         range="7d",
         how="Tracked cache_performance: hits ÷ lookups, by key. Most misses first. Beyond 200 keys an hour the rest "
         'counts as "(other)".',
-        empty=("No lookups are told of", "POST cache_performance with key and hit to /api/track/event."),
+        empty=("No lookups are told of", "POST cache_performance with key and hit to /api/analytics/track."),
     )
 )

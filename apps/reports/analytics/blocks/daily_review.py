@@ -4,11 +4,13 @@ from collections import defaultdict
 
 from django.db.models import Q
 
+from apps.core.distinct import Estimate
 from apps.reports.analytics.block import Answer, Block, Column, Row, register
 from apps.reports.analytics.scope import Scope
 from apps.telemetry import analytics
 
 SHOWN = 30
+NOBODY = Estimate(0)
 TIMEOUT = Q(reason__icontains="timeout") | Q(reason__icontains="timed out")
 
 
@@ -42,7 +44,7 @@ def _by(name: str, column: str, dimension: str, scope: Scope) -> Answer:
     ordered = sorted(found.items(), key=lambda item: (-item[1].n, item[0]))
     rows = [{column: word or "not said", "count": tally.n} for (word,), tally in ordered]
     total = sum(tally.n for tally in found.values())
-    users = analytics.deed_users([name], scope.start, scope.end, scope.keys, ("name",)).get((name,), 0)
+    users = analytics.deed_users([name], scope.start, scope.end, scope.keys, ("name",)).get((name,), NOBODY).n
     told = f", {users:,} user{'s' if users != 1 else ''}" if users else ""
     return Answer(rows[:SHOWN], f"{total:,} in all{told}." if rows else "", more=len(rows) > SHOWN)
 
@@ -71,7 +73,7 @@ def data_consistency(scope: Scope) -> Answer:
 
 
 _COUNT = Column("count", "Count", "count")
-_SEND = "POST {0} to /api/track/event."
+_SEND = "POST {0} to /api/analytics/track."
 register(
     Block(
         "ai-timeouts", "AI timeouts by feature and provider, 24 h", "daily",

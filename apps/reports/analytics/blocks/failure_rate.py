@@ -46,7 +46,7 @@ class Line:
 def ask(scope: Scope) -> Answer:
     """The worst endpoints first."""
     requests = telemetry.endpoint_requests(scope.start, scope.end, scope.now, scope.by_minute, scope.keys)
-    counted = errors.endpoint_errors(scope.start, scope.end, scope.by_minute, scope.keys)
+    counted = errors.endpoint_errors(scope.start, scope.end, scope.now, scope.by_minute, scope.keys)
     lines = sorted(_lines(requests, counted), key=lambda line: line.weight, reverse=True)
     shown = [line for line in lines if line.errors or line.rate][:SHOWN]
     names = dict(

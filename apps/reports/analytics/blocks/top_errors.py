@@ -7,14 +7,13 @@ from apps.reports.analytics.block import Answer, Block, Column, Row, register
 from apps.reports.analytics.scope import Scope
 
 SHOWN = 10
-SPARK_STEPS = 24
 
 
 def ask(scope: Scope) -> Answer:
     """Most events first, each with what it had in as long a time before."""
     start = scope.hours_from
     found = analytics.top_groups(start, scope.end, scope.now, scope.keys, SHOWN + 1)
-    series = analytics.group_series([t.group.pk for t in found], start, scope.end, SPARK_STEPS)
+    series = analytics.group_series([t.group.pk for t in found], start, scope.end, scope.now)
     rows = [_row(top, scope, series[top.group.pk]) for top in found[:SHOWN]]
     if not rows:
         return Answer([])

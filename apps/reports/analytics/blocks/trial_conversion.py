@@ -53,7 +53,7 @@ register(
         how="Tracked trial_conversion by its trial_type: converted ÷ all that ended, one event a trial.",
         empty=(
             "No trial ended, or none tells",
-            "POST trial_conversion with trial_type and converted, one a trial, to /api/track/event.",
+            "POST trial_conversion with trial_type and converted, one a trial, to /api/analytics/track.",
         ),
     )
 )

@@ -8,9 +8,9 @@ from apps.reports.analytics.scope import Scope
 from apps.telemetry import analytics as telemetry
 
 HIT_HOW = (
-    "Distinct keyed hashes of users on stored errors. Counted one by one up to some tens of thousands; beyond that a "
-    "sixteenth of all hashes is counted and multiplied, and the error is said. People without an id, name or address "
-    "in their errors are not in it."
+    "Distinct keyed hashes of users on stored errors. Up to some 20,000 rows by user and day everybody is counted; "
+    "beyond that a fixed sample of all hashes, a sixteenth or less, is counted and multiplied, and the standard error "
+    "is said. People without an id, name or address in their errors are not in it."
 )
 ACTIVE_HOW = (
     "Distinct users heard of in the same range by errors, requests, sessions or tracked events of the project. Users "

@@ -12,7 +12,7 @@ from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 from django.utils.safestring import SafeString
 
-from apps.alerts import channel_services, escalation, oncall_admin, paging, services  # noqa: F401 - registers
+from apps.alerts import channel_services, escalation, paging, services
 from apps.alerts.forms import ChannelForm, ContactMethodForm, RuleForm, StepForm
 from apps.alerts.models import (
     Alert,
@@ -25,6 +25,7 @@ from apps.alerts.models import (
     EscalationStep,
     Page,
 )
+from apps.alerts.oncall import admin as oncall_admin  # noqa: F401 - registers
 from apps.alerts.services import Act
 from apps.audit.admin import AuditedAdmin
 from apps.core.admin import Button, ButtonsMixin, FastListMixin, ReadOnlyMixin

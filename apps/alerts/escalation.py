@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from apps.alerts import rotations
+from apps.alerts.oncall import rotations
 
 CLOSE_AFTER_S = 300
 LOOK_AGAIN_S = 30

@@ -14,7 +14,7 @@ from django.contrib.auth import get_user_model
 from django.db import connection, transaction
 from django.db.models import F, Min, Prefetch, prefetch_related_objects
 
-from apps.alerts import channels, delivery, escalation, messages, oncall_facts, outbox, rotations
+from apps.alerts import channels, delivery, escalation, messages, outbox
 from apps.alerts.escalation import ChannelFacts, MethodFacts, PersonFacts, Plan, PolicyFacts, StepFacts
 from apps.alerts.models import (
     Alert,
@@ -27,6 +27,8 @@ from apps.alerts.models import (
     Page,
     PageState,
 )
+from apps.alerts.oncall import facts as oncall_facts
+from apps.alerts.oncall import rotations
 from apps.audit import services as audit
 from apps.audit.models import Category
 from apps.core.ticks import TickReport, wake

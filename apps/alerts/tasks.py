@@ -2,8 +2,9 @@
 
 from datetime import datetime
 
-from apps.alerts import oncall_handover, paging, sending
+from apps.alerts import paging, sending
 from apps.alerts import watch as watching
+from apps.alerts.oncall import handover as oncall_handover
 from apps.core.ticks import TickReport
 
 

@@ -3,7 +3,9 @@
 from django.contrib import admin
 from django.urls import path, re_path
 
-from apps.alerts import api, oncall_api, oncall_views, views
+from apps.alerts import api, views
+from apps.alerts.oncall import api as oncall_api
+from apps.alerts.oncall import views as oncall_views
 
 app_name = "alerts"
 _protected = admin.site.admin_view

@@ -2,7 +2,7 @@
 
 from datetime import date, datetime, time
 
-from apps.alerts.oncall_models import Layer, LayerMember, Override, Schedule
+from apps.alerts.models.oncall import Layer, LayerMember, Override, Schedule
 from tests.alerts.make import NOW, at, make_user
 
 

@@ -7,10 +7,13 @@ from django.core.exceptions import ValidationError
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from apps.alerts import oncall, oncall_facts, oncall_queries, rotations
-from apps.alerts.oncall_checks import Said, warnings
-from apps.alerts.oncall_models import CalendarLink, Override, Schedule
-from apps.alerts.oncall_page import sight
+from apps.alerts.models.oncall import CalendarLink, Override, Schedule
+from apps.alerts.oncall import facts as oncall_facts
+from apps.alerts.oncall import queries as oncall_queries
+from apps.alerts.oncall import rotations
+from apps.alerts.oncall import services as oncall
+from apps.alerts.oncall.checks import Said, warnings
+from apps.alerts.oncall.page import sight
 from apps.audit.models import AuditEvent
 from apps.projects.models import Team
 from tests.alerts.make import NOW, at, make_user

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from apps.alerts import oncall_calendar
-from apps.alerts.oncall_calendar import CalendarRefused, Entry, Read
+from apps.alerts.oncall import calendar as oncall_calendar
+from apps.alerts.oncall.calendar import CalendarRefused, Entry, Read
 from tests.alerts.make_oncall import event, ical
 from tests.fuzz import thorough
 

@@ -9,8 +9,8 @@ from django.contrib.auth.models import Permission
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.urls import reverse
 
-from apps.alerts import oncall
-from apps.alerts.oncall_models import CalendarLink, Layer, LayerMember, Override, PersonZone, Schedule
+from apps.alerts.models.oncall import CalendarLink, Layer, LayerMember, Override, PersonZone, Schedule
+from apps.alerts.oncall import services as oncall
 from apps.audit.models import AuditEvent
 from apps.projects.models import Team
 from apps.projects.services import create_token

@@ -9,9 +9,11 @@ from django.urls import reverse
 from hypothesis import given
 from hypothesis import strategies as st
 
-from apps.alerts import oncall_figures, oncall_nights, services, tasks
+from apps.alerts import services, tasks
 from apps.alerts.models import ContactMethod, Escalation, Page, PageState
-from apps.alerts.oncall_models import PersonZone
+from apps.alerts.models.oncall import PersonZone
+from apps.alerts.oncall import figures as oncall_figures
+from apps.alerts.oncall import nights as oncall_nights
 from tests.alerts.make import NOW, at, make_alert, make_user
 from tests.alerts.make_oncall import make_override, make_schedule
 

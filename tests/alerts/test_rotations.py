@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from apps.alerts import rotations
-from apps.alerts.rotations import Layer, Override, Schedule, Shift
-from apps.alerts.windows import DAY_MIN, WEEK_MIN, Window, parse
+from apps.alerts.oncall import rotations
+from apps.alerts.oncall.rotations import Layer, Override, Schedule, Shift
+from apps.alerts.oncall.windows import DAY_MIN, WEEK_MIN, Window, parse
 
 MINUTE = timedelta(minutes=1)
 BERLIN = ZoneInfo("Europe/Berlin")

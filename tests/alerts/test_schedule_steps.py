@@ -10,11 +10,12 @@ from django.urls import reverse
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from apps.alerts import escalation, paging, queries, rotations
+from apps.alerts import escalation, paging, queries
 from apps.alerts.escalation import MethodFacts, PersonFacts, PolicyFacts, StepFacts, plan, plan_of, preview
 from apps.alerts.forms import StepForm
 from apps.alerts.models import Escalation, EscalationStep, Page
-from apps.alerts.rotations import Layer, Schedule
+from apps.alerts.oncall import rotations
+from apps.alerts.oncall.rotations import Layer, Schedule
 from tests.alerts.make import NOW, at, make_alert, make_policy, make_user
 from tests.alerts.make_oncall import make_override, make_schedule
 from tests.alerts.test_escalation import walked
@@ -117,7 +118,7 @@ def test_the_engine_pages_who_was_planned_whatever_is_edited_meanwhile():
 
 
 def _facts(schedule):
-    from apps.alerts import oncall_facts
+    from apps.alerts.oncall import facts as oncall_facts
 
     return oncall_facts.facts_of([schedule], NOW)[schedule.pk]
 

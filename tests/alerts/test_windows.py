@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from apps.alerts.windows import DAY_MIN, WEEK_MIN, Window, parse, write
+from apps.alerts.oncall.windows import DAY_MIN, WEEK_MIN, Window, parse, write
 
 H = 60
 

@@ -7,8 +7,9 @@ from django.contrib.admin.widgets import AdminSplitDateTime
 from django.contrib.auth import get_user_model
 from django.core.exceptions import ValidationError
 
-from apps.alerts import oncall, oncall_calendar
-from apps.alerts.oncall_models import Layer, Override, Schedule
+from apps.alerts.models.oncall import Layer, Override, Schedule
+from apps.alerts.oncall import calendar as oncall_calendar
+from apps.alerts.oncall import services as oncall
 from apps.core.zones import zone_names
 from apps.projects.models import Team
 

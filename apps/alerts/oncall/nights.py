@@ -4,8 +4,8 @@ from collections.abc import Iterable, Mapping
 from datetime import date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
-from apps.alerts.localtime import instant_of, wall_of
-from apps.alerts.rotations import Shift
+from apps.alerts.oncall.localtime import instant_of, wall_of
+from apps.alerts.oncall.rotations import Shift
 
 NIGHT_BEGINS, NIGHT_ENDS = time(22), time(6)
 

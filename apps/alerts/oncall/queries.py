@@ -9,10 +9,11 @@ from zoneinfo import ZoneInfo
 from django.conf import settings
 from django.contrib.auth import get_user_model
 
-from apps.alerts import oncall_facts, rotations
-from apps.alerts.oncall_calendar import Entry
-from apps.alerts.oncall_models import CalendarLink, PersonZone, Schedule
-from apps.alerts.rotations import NEAR, Shift
+from apps.alerts.models.oncall import CalendarLink, PersonZone, Schedule
+from apps.alerts.oncall import facts as oncall_facts
+from apps.alerts.oncall import rotations
+from apps.alerts.oncall.calendar import Entry
+from apps.alerts.oncall.rotations import NEAR, Shift
 
 CALENDAR_BACK = timedelta(days=31)
 CALENDAR_AHEAD = timedelta(days=180)

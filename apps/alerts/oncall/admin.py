@@ -9,9 +9,10 @@ from django.db.models import Count, Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 
-from apps.alerts import oncall, oncall_page
-from apps.alerts.oncall_forms import LayerForm, OverrideForm, ScheduleForm, StandInForm
-from apps.alerts.oncall_models import CalendarLink, Layer, LayerMember, Override, PersonZone, Schedule
+from apps.alerts.models.oncall import CalendarLink, Layer, LayerMember, Override, PersonZone, Schedule
+from apps.alerts.oncall import page as oncall_page
+from apps.alerts.oncall import services as oncall
+from apps.alerts.oncall.forms import LayerForm, OverrideForm, ScheduleForm, StandInForm
 from apps.audit.admin import AuditedAdmin
 from apps.core.admin import Button, ButtonsMixin
 

@@ -6,8 +6,8 @@ from datetime import datetime, timedelta
 from itertools import pairwise
 from zoneinfo import ZoneInfo
 
-from apps.alerts.localtime import instant_of, wall_of
-from apps.alerts.rotations import Shift
+from apps.alerts.oncall.localtime import instant_of, wall_of
+from apps.alerts.oncall.rotations import Shift
 
 COLUMNS = 48
 

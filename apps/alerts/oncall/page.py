@@ -6,12 +6,15 @@ from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from apps.alerts import oncall_checks, oncall_facts, oncall_timeline, rotations
-from apps.alerts.oncall_checks import Said, Warned
-from apps.alerts.oncall_models import Schedule
-from apps.alerts.oncall_queries import named, names_of
-from apps.alerts.oncall_timeline import Piece
-from apps.alerts.rotations import Shift
+from apps.alerts.models.oncall import Schedule
+from apps.alerts.oncall import checks as oncall_checks
+from apps.alerts.oncall import facts as oncall_facts
+from apps.alerts.oncall import rotations
+from apps.alerts.oncall import timeline as oncall_timeline
+from apps.alerts.oncall.checks import Said, Warned
+from apps.alerts.oncall.queries import named, names_of
+from apps.alerts.oncall.rotations import Shift
+from apps.alerts.oncall.timeline import Piece
 from apps.core.wording import day_words, zone_word
 
 COLOURS = 6

@@ -13,8 +13,8 @@ from datetime import datetime, timedelta
 from itertools import pairwise
 from zoneinfo import ZoneInfo
 
-from apps.alerts.localtime import instant_of, wall_of
-from apps.alerts.windows import WEEK_MIN, Window
+from apps.alerts.oncall.localtime import instant_of, wall_of
+from apps.alerts.oncall.windows import WEEK_MIN, Window
 
 UNITS = {"hours": timedelta(hours=1), "days": timedelta(days=1), "weeks": timedelta(weeks=1)}
 LONGEST = timedelta(days=366)

@@ -14,9 +14,12 @@ from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from apps.alerts import oncall, oncall_calendar, oncall_figures, oncall_queries
-from apps.alerts.oncall_forms import CalendarFileForm, CalendarLinkForm
-from apps.alerts.oncall_models import CalendarLink, Schedule
+from apps.alerts.models.oncall import CalendarLink, Schedule
+from apps.alerts.oncall import calendar as oncall_calendar
+from apps.alerts.oncall import figures as oncall_figures
+from apps.alerts.oncall import queries as oncall_queries
+from apps.alerts.oncall import services as oncall
+from apps.alerts.oncall.forms import CalendarFileForm, CalendarLinkForm
 from apps.projects.models import Team
 
 SEE = "alerts.view_schedule"

@@ -13,9 +13,10 @@ from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.db.models import Q
 
-from apps.alerts import oncall_calendar, rotations
-from apps.alerts.oncall_calendar import CalendarRefused, Read, StandIn
-from apps.alerts.oncall_models import YEARS, CalendarLink, Override, Schedule
+from apps.alerts.models.oncall import YEARS, CalendarLink, Override, Schedule
+from apps.alerts.oncall import calendar as oncall_calendar
+from apps.alerts.oncall import rotations
+from apps.alerts.oncall.calendar import CalendarRefused, Read, StandIn
 from apps.audit import services as audit
 from apps.audit.models import Category
 from apps.core.text import storable

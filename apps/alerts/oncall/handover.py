@@ -11,12 +11,15 @@ from zoneinfo import ZoneInfo
 
 from django.conf import settings
 
-from apps.alerts import messages, oncall_facts, oncall_queries, outbox, paging, rotations
+from apps.alerts import messages, outbox, paging
 from apps.alerts.escalation import PersonFacts, Target
 from apps.alerts.messages import Told
 from apps.alerts.models import Alert, Page
-from apps.alerts.oncall_models import Schedule
-from apps.alerts.rotations import Shift
+from apps.alerts.models.oncall import Schedule
+from apps.alerts.oncall import facts as oncall_facts
+from apps.alerts.oncall import queries as oncall_queries
+from apps.alerts.oncall import rotations
+from apps.alerts.oncall.rotations import Shift
 from apps.core.ticks import TickReport
 from apps.core.wording import clock_words
 

@@ -4,9 +4,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta, tzinfo
 
-from apps.alerts import rotations
-from apps.alerts.localtime import instant_of
-from apps.alerts.rotations import Layer, Schedule, Shift
+from apps.alerts.oncall import rotations
+from apps.alerts.oncall.localtime import instant_of
+from apps.alerts.oncall.rotations import Layer, Schedule, Shift
 from apps.core.wording import clock_words, duration_words
 
 LOOK_AHEAD = timedelta(days=28)

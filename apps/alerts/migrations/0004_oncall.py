@@ -5,7 +5,7 @@ import django.db.models.deletion
 from django.conf import settings
 from django.db import migrations, models
 
-import apps.alerts.oncall_models
+import apps.alerts.models.oncall
 
 
 class Migration(migrations.Migration):
@@ -35,7 +35,7 @@ class Migration(migrations.Migration):
                     models.CharField(
                         help_text="IANA name.",
                         max_length=64,
-                        validators=[apps.alerts.oncall_models.validate_zone],
+                        validators=[apps.alerts.models.oncall.validate_zone],
                         verbose_name="time zone",
                     ),
                 ),
@@ -63,7 +63,7 @@ class Migration(migrations.Migration):
                         default="UTC",
                         help_text="IANA name. Handovers and windows of its layers are times on the wall there.",
                         max_length=64,
-                        validators=[apps.alerts.oncall_models.validate_zone],
+                        validators=[apps.alerts.models.oncall.validate_zone],
                         verbose_name="time zone",
                     ),
                 ),
@@ -142,7 +142,7 @@ class Migration(migrations.Migration):
                         blank=True,
                         help_text="Empty: always. Such as Mon-Fri 09:00-17:00; Fri 17:00 - Mon 09:00.",
                         max_length=2000,
-                        validators=[apps.alerts.oncall_models.validate_windows],
+                        validators=[apps.alerts.models.oncall.validate_windows],
                         verbose_name="only within",
                     ),
                 ),
@@ -160,7 +160,7 @@ class Migration(migrations.Migration):
                         blank=True,
                         help_text="Empty: that of the schedule.",
                         max_length=64,
-                        validators=[apps.alerts.oncall_models.validate_zone],
+                        validators=[apps.alerts.models.oncall.validate_zone],
                         verbose_name="time zone",
                     ),
                 ),

@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 
 import icalendar
 
-from apps.alerts.localtime import instant_of, wall_of
+from apps.alerts.oncall.localtime import instant_of, wall_of
 
 MOST_BYTES = 256 * 1024
 MOST_EVENTS = 500

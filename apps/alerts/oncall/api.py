@@ -10,9 +10,9 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from apps.alerts import oncall_queries
-from apps.alerts.oncall_models import YEARS
-from apps.alerts.oncall_queries import Duty
+from apps.alerts.models.oncall import YEARS
+from apps.alerts.oncall import queries as oncall_queries
+from apps.alerts.oncall.queries import Duty
 from apps.projects.authentication import scope
 
 

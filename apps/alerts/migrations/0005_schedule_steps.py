@@ -6,7 +6,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("alerts", "0100_oncall"),
+        ("alerts", "0004_oncall"),
     ]
 
     operations = [

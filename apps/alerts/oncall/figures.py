@@ -7,10 +7,12 @@ from zoneinfo import ZoneInfo
 
 from django.db.models import Count, DateTimeField, Func, Value
 
-from apps.alerts import oncall_facts, oncall_queries, rotations
 from apps.alerts.models import Page, PageState
-from apps.alerts.oncall_models import Schedule
-from apps.alerts.oncall_nights import hours_of, night_of
+from apps.alerts.models.oncall import Schedule
+from apps.alerts.oncall import facts as oncall_facts
+from apps.alerts.oncall import queries as oncall_queries
+from apps.alerts.oncall import rotations
+from apps.alerts.oncall.nights import hours_of, night_of
 
 BIN = timedelta(minutes=15)  # offsets of all zones are multiples of it
 

@@ -8,7 +8,7 @@ from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models import F, Q
 
-from apps.alerts import rotations, windows
+from apps.alerts.oncall import rotations, windows
 from apps.core.zones import known_zone
 from apps.projects.models import Team
 

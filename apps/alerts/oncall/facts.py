@@ -7,8 +7,8 @@ from zoneinfo import ZoneInfo
 
 from django.db.models import Prefetch, QuerySet
 
-from apps.alerts import oncall_models as tables
-from apps.alerts import rotations, windows
+from apps.alerts.models import oncall as tables
+from apps.alerts.oncall import rotations, windows
 
 OVERRIDES_KEPT_IN_SIGHT = timedelta(days=120)
 

@@ -8,13 +8,13 @@ import math
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 from django.db import connection
-from django.db.models import DateTimeField, Q, QuerySet, Sum
-from django.db.models.functions import Cast
+from django.db.models import DateTimeField, F, Q, QuerySet, Sum
+from django.db.models.functions import Cast, TruncDay
 
 from apps.core.distinct import Estimate, estimate
 from apps.core.ids import uuid_floor
@@ -37,11 +37,14 @@ Keys = Mapping[str, int]
 Endpoint = tuple[int, int, str]
 
 
-def over_time(start: datetime, end: datetime, by_minute: bool, keys: Keys) -> list[tuple[datetime, str, int]]:
-    """(minute or hour, severity, errors), in order of time."""
+def over_time(
+    start: datetime, end: datetime, by_minute: bool, keys: Keys, step: timedelta
+) -> list[tuple[datetime, str, int]]:
+    """(minute, hour or day, severity, errors): by the day where the step is one, else as counted."""
     model, column = (ErrorMinute, "minute") if by_minute else (ErrorHour, "hour")
     rows: QuerySet[Any] = model._default_manager.filter(**_between(column, start, end), **keys)
-    return list(rows.values_list(column, "severity").annotate(of=Sum("n")).order_by(column))
+    at = TruncDay(column, tzinfo=UTC) if step == DAY else F(column)
+    return list(rows.order_by().annotate(at=at).values_list("at", "severity").annotate(of=Sum("n")))
 
 
 def _between(column: str, start: object, end: object) -> dict[str, object]:

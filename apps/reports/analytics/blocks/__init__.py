@@ -14,8 +14,8 @@ ORDER = (
     "slowest_endpoints",
     "daily_review",
     "cache_hit_rate",
-    "slow_endpoints",
     "unused_features",
+    "slow_endpoints",
 )
 for _name in ORDER:
     import_module(f"{__name__}.{_name}")  # each registers itself

@@ -30,7 +30,7 @@ def ask(scope: Scope) -> Answer:
     step = step_of(scope)
     moments = _moments(scope, step)
     counts: dict[datetime, dict[str, int]] = {at: defaultdict(int) for at in moments}
-    for at, severity, n in analytics.over_time(scope.start, scope.end, scope.by_minute, scope.keys):
+    for at, severity, n in analytics.over_time(scope.start, scope.end, scope.by_minute, scope.keys, step):
         counts[moments[_place(moments, at)]][severity] += n
     rows = [_row(at, counts[at]) for at in moments]
     total = sum(row["errors"] for row in rows)

@@ -111,7 +111,7 @@ def notify_resolved(alert: Alert, *, now: datetime, actor: Any = None) -> None:
 # --- Claiming -----------------------------------------------------------------------------------------------
 def due_ids(*, now: datetime, limit: int) -> list[int]:
     """Ids of pages to try, the most urgent first, then the oldest. A claim whose lease ran out is due as well."""
-    due = Page.objects.filter(_LIVE, next_try_at__lte=now)
+    due = Page.objects.filter(_LIVE, next_try_at__lte=now).exclude(escalation__state=EscalationState.PAUSED)
     rank = Case(*(When(urgency=word, then=number) for word, number in RANK.items()), default=9)
     return list(due.order_by(rank, "created_at", "id").values_list("pk", flat=True)[:limit])
 
@@ -129,6 +129,8 @@ def claim(page_id: int, *, now: datetime) -> Page | None:
     if page["escalation_id"] and not _alert_still_triggered(page["alert_id"], page["epoch"]):
         cancel_pages_of(page_id, now=now)
         return None
+    if _paused(page["escalation_id"]):
+        return None
     free = Q(state=PageState.PENDING, next_try_at__lte=now) | Q(state=PageState.CLAIMED, lease_until__lt=now)
     lease_until = now + timedelta(seconds=delivery.LEASE_S)
     taken = Page.objects.filter(free, pk=page_id).update(
@@ -145,6 +147,11 @@ def _alert_still_triggered(alert_id: int, epoch: int) -> bool:
             [alert_id, AlertState.TRIGGERED, epoch],
         )
         return cursor.fetchone() is not None
+
+
+def _paused(run_id: int | None) -> bool:
+    """Asked after the alert's row is held, which whoever pauses a run has locked first."""
+    return Escalation.objects.filter(pk=run_id or 0, state=EscalationState.PAUSED).exists()
 
 
 def cancel_pages_of(page_id: int, *, now: datetime) -> None:

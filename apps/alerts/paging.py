@@ -13,6 +13,7 @@ from typing import Any
 from django.contrib.auth import get_user_model
 from django.db import connection, transaction
 from django.db.models import F, Min, Prefetch, prefetch_related_objects
+from django.db.models.functions import Greatest
 
 from apps.alerts import channels, delivery, escalation, messages, outbox
 from apps.alerts.escalation import ChannelFacts, MethodFacts, PersonFacts, Plan, PolicyFacts, StepFacts
@@ -143,6 +144,30 @@ def stop_escalations(alert_ids: Iterable[int]) -> int:
     return Escalation.objects.filter(
         alert_id__in=list(alert_ids), state__in=(EscalationState.ACTIVE, EscalationState.PAUSED)
     ).update(state=EscalationState.STOPPED, version=F("version") + 1)
+
+
+def pause_escalations(alert_ids: Iterable[int]) -> int:
+    """Hold the runs of these alerts, whose rows the caller has locked, and their waiting pages; how many were held.
+
+    A suppression calls this. A page that is being sent at that moment still goes out.
+    """
+    return Escalation.objects.filter(alert_id__in=list(alert_ids), state=EscalationState.ACTIVE).update(
+        state=EscalationState.PAUSED, version=F("version") + 1
+    )
+
+
+def resume_escalations(alert_ids: Iterable[int], now: datetime) -> int:
+    """Let the held runs of these alerts go on, whose rows the caller has locked; how many went on.
+
+    A step that came due meanwhile is due now: one step, not all that were missed.
+    """
+    going = Escalation.objects.filter(alert_id__in=list(alert_ids), state=EscalationState.PAUSED).update(
+        state=EscalationState.ACTIVE, version=F("version") + 1, next_at=Greatest(F("next_at"), now)
+    )
+    if going:
+        wake("alerts.escalate")
+        wake("alerts.deliver")
+    return going
 
 
 # --- Walking ------------------------------------------------------------------------------------------------

@@ -23,11 +23,9 @@ FULL = os.environ.get("PORTAL_CI") == "1"
 RATE_PER_S, SENDERS = 200, 4
 VICTIMS = {
     "web": lambda portal: portal.pids("reliability_portal.web"),
-    "worker": lambda portal: portal.pids("reliability_portal.work"),
+    "work": lambda portal: portal.pids("reliability_portal.work"),
     "drain": lambda portal: portal.named("portal-drain-0"),
-    "fast": lambda portal: portal.named("portal-fast"),
-    "slow": lambda portal: portal.named("portal-slow"),
-    "beat": lambda portal: portal.named("portal-beat"),
+    "worker": lambda portal: portal.named("portal-worker"),
     "valkey": lambda portal: portal.pids("valkey-server"),
     "postgres": lambda portal: portal.pids("postgres"),
 }

@@ -154,7 +154,7 @@ def _lede(count: int) -> str:
 class UserReportAdmin(FastListMixin, ReadOnlyMixin):
     """What users said, latest first, whether or not it is about a failure that is known."""
 
-    list_display = ("received_at", "said", "about", "project", "release", "environment")
+    list_display = ("received_at", "said", "error", "project", "release", "environment")
     list_select_related = ("group", "project")
     list_filter = (("project", admin.RelatedOnlyFieldListFilter), "environment")
     search_fields = ("message",)
@@ -166,7 +166,7 @@ class UserReportAdmin(FastListMixin, ReadOnlyMixin):
         return report.message[:200]
 
     @admin.display(description="error", empty_value="–")
-    def about(self, report: UserReport) -> SafeString | None:
+    def error(self, report: UserReport) -> SafeString | None:
         """The error that was met, if it is known."""
         if report.group is None:
             return None

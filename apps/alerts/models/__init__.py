@@ -4,6 +4,7 @@ One file for each part; imported from here.
 """
 
 from apps.alerts.models.alerts import Alert, AlertQuerySet, AlertState
+from apps.alerts.models.delivery import Breaker
 from apps.alerts.models.oncall import CalendarLink, Layer, LayerMember, Override, PersonZone, Schedule
 from apps.alerts.models.pages import Attempt, Escalation, EscalationQuerySet, EscalationState, Page, PageState
 from apps.alerts.models.policies import EscalationPolicy, EscalationStep
@@ -16,6 +17,7 @@ __all__ = [
     "AlertRule",
     "AlertState",
     "Attempt",
+    "Breaker",
     "CalendarLink",
     "Channel",
     "ContactMethod",

@@ -222,7 +222,11 @@ def _person(user_id: int, people: Mapping[int, PersonFacts]) -> tuple[Target | N
 
 # --- Reading a stored plan ----------------------------------------------------------------------------------
 def target_of(stored: Mapping[str, Any]) -> Target:
-    """A target out of stored JSON."""
+    """A target out of stored JSON. ValueError if a value has not its type: it must not reach a statement of many."""
+    words = (stored["kind"], stored["address"], stored["label"])
+    ids = (stored.get("user_id"), stored.get("channel_id"), stored.get("method_id"))
+    if not all(type(word) is str for word in words) or not all(n is None or type(n) is int for n in ids):
+        raise ValueError("a target of the stored plan has values of a wrong type")
     return Target(**{**stored, "then": tuple(target_of(t) for t in stored.get("then", ()))})
 
 

@@ -13,6 +13,7 @@ from apps.alerts.oncall import rotations
 
 CLOSE_AFTER_S = 300
 LOOK_AGAIN_S = 30
+_LONGEST_S = 7 * 86_400
 
 
 # --- Facts that go in ---------------------------------------------------------------------------------------
@@ -246,7 +247,18 @@ def plan_of(stored: Mapping[str, Any]) -> Plan:
         for s in stored["steps"]
     )
     fallback = tuple(target_of(t) for t in stored["fallback"])
-    return Plan(**{**stored, "steps": steps, "fallback": fallback, "problems": tuple(stored["problems"])})
+    numbers = [step.wait_s for step in steps] + [stored["repeat_wait_s"], stored["repeat_count"]]
+    if any(type(number) is not int or not 0 <= number <= _LONGEST_S for number in numbers):
+        raise ValueError("a wait or a count of the stored plan is no such number")
+    return Plan(
+        **{
+            "made_at": "",
+            **stored,
+            "steps": steps,
+            "fallback": fallback,
+            "problems": tuple(stored["problems"]),
+        }
+    )
 
 
 # --- Walking it ---------------------------------------------------------------------------------------------

@@ -38,6 +38,8 @@ from apps.core.severity import RANK, Severity
 from apps.core.ticks import wake
 from apps.incidents import services as incidents
 
+Row = dict[str, Any]
+
 
 # --- Making -------------------------------------------------------------------------------------------------
 def key_of(*parts: object) -> str:
@@ -47,31 +49,48 @@ def key_of(*parts: object) -> str:
     return "-".join([*map(str, named), digest])[:120]
 
 
-def page_for(run: Escalation, alert: Alert, target: Target, told: messages.Told, *, deadline: datetime,
-             now: datetime, step: int | None = None, cycle: int | None = None) -> Page:  # fmt: skip
-    """An unsaved page of a step. `told` is made once for all targets of the step."""
+def row_for(run: Escalation, alert: Alert, target: Target, told: messages.Told, *, deadline: datetime,
+            now: datetime, step: int | None = None, cycle: int | None = None) -> Row:  # fmt: skip
+    """The columns of a page of a step. `told` is made once for all targets of the step."""
     step = run.step if step is None else step
     cycle = run.cycle if cycle is None else cycle
     then = [asdict(way) for way in target.then]
-    return Page(
-        key=key_of("page", run.pk, cycle, step, target.kind, target.address), escalation=run, alert=alert,
-        epoch=run.epoch, cycle=cycle, step=step, user_id=target.user_id, channel_id=target.channel_id,
-        contact_method_id=target.method_id, target_label=target.label[:150], kind=target.kind,
-        address=target.address[:500], subject=told.subject, body=told.body,
-        data={**told.data, **({"then": then} if then else {})}, urgency=alert.severity, next_try_at=now,
-        deadline=deadline, created_at=now,
-    )  # fmt: skip
+    return {
+        **_blank(), "key": key_of("page", run.pk, cycle, step, target.kind, target.address),
+        "escalation_id": run.pk, "alert_id": alert.pk, "epoch": run.epoch, "cycle": cycle, "step": step,
+        "user_id": target.user_id, "channel_id": target.channel_id, "contact_method_id": target.method_id,
+        "target_label": target.label[:150], "kind": target.kind, "address": target.address[:500],
+        "subject": told.subject, "body": told.body, "data": {**told.data, "then": then} if then else told.data,
+        "urgency": alert.severity, "next_try_at": now, "deadline": deadline, "created_at": now,
+    }  # fmt: skip
 
 
-def insert(pages: Sequence[Page]) -> None:
+@cache
+def _blank() -> Row:
+    """Every column as a new page has it."""
+    fields = (field for field in Page._meta.concrete_fields if not field.primary_key)
+    return {field.attname: field.get_default() for field in fields}
+
+
+def insert(rows: Sequence[Row]) -> None:
     """Pages that are there already stay as they are: the database holds one per step and address."""
-    _forget_the_deleted(pages)
-    names = [field.attname for field in Page._meta.concrete_fields if not field.primary_key]
-    fetched(_insert_sql(tuple(names)), [_as_json(pages, names)])
+    _forget_the_deleted(rows)
+    fetched(_insert_sql(), [orjson.dumps(rows).decode()])
     wake("alerts.deliver")
 
 
-def _forget_the_deleted(pages: Iterable[Page]) -> None:
+@cache
+def _insert_sql() -> str:
+    """One statement for any number of pages, handed in as one JSON document: a hundred bytes of SQL, not a parameter
+    for each value."""
+    columns = ", ".join(f'"{name}"' for name in _blank())
+    return (
+        f"INSERT INTO alerts_page ({columns}) SELECT {columns} "  # noqa: S608 - names of our own columns
+        "FROM jsonb_populate_recordset(NULL::alerts_page, %s::text::jsonb) ON CONFLICT DO NOTHING"
+    )
+
+
+def _forget_the_deleted(rows: Sequence[Row]) -> None:
     """A frozen plan may name who or what was deleted since: the address is paged, the reference is left out, or it
     would refuse all pages of the batch."""
     for name, model in (
@@ -79,43 +98,28 @@ def _forget_the_deleted(pages: Iterable[Page]) -> None:
         ("channel_id", Channel),
         ("contact_method_id", ContactMethod),
     ):
-        named = {getattr(page, name) for page in pages} - {None}
+        named = {row[name] for row in rows} - {None}
         gone = (
             named - set(model._default_manager.filter(pk__in=named).values_list("pk", flat=True))
             if named
             else ()
         )
-        for page in pages if gone else ():
-            if getattr(page, name) in gone:
-                setattr(page, name, None)
-
-
-@cache
-def _insert_sql(names: tuple[str, ...]) -> str:
-    """One statement for any number of pages, handed in as one JSON document: a hundred bytes of SQL, not a parameter
-    for each value."""
-    columns = ", ".join(f'"{name}"' for name in names)
-    return (
-        f"INSERT INTO alerts_page ({columns}) SELECT {columns} "  # noqa: S608 - names of our own columns
-        "FROM jsonb_populate_recordset(NULL::alerts_page, %s::text::jsonb) ON CONFLICT DO NOTHING"
-    )
-
-
-def _as_json(pages: Iterable[Page], names: list[str]) -> str:
-    return orjson.dumps([{name: getattr(page, name) for name in names} for page in pages]).decode()
+        for row in rows if gone else ():
+            if row[name] in gone:
+                row[name] = None
 
 
 def notice(*, key: str, target: Target, told: messages.Told, now: datetime, alert: Alert | None = None,
            urgency: str = Severity.INFO) -> None:  # fmt: skip
     """A message outside any escalation, once per key. Acknowledging does not cancel it."""
-    page = Page(
-        key=key[:120], alert=alert, user_id=target.user_id, channel_id=target.channel_id,
-        contact_method_id=target.method_id, target_label=target.label[:150], kind=target.kind,
-        address=target.address[:500], subject=told.subject, body=told.body, data=dict(told.data),
-        urgency=urgency, next_try_at=now, deadline=now + timedelta(seconds=delivery.NOTICE_LIFE_S),
-        created_at=now,
-    )  # fmt: skip
-    insert([page])
+    row = {
+        **_blank(), "key": key[:120], "alert_id": alert.pk if alert else None, "user_id": target.user_id,
+        "channel_id": target.channel_id, "contact_method_id": target.method_id,
+        "target_label": target.label[:150], "kind": target.kind, "address": target.address[:500],
+        "subject": told.subject, "body": told.body, "data": told.data, "urgency": urgency, "next_try_at": now,
+        "deadline": now + timedelta(seconds=delivery.NOTICE_LIFE_S), "created_at": now,
+    }  # fmt: skip
+    insert([row])
 
 
 def cancel_pages(alert_ids: Iterable[int], *, now: datetime) -> int:
@@ -293,8 +297,8 @@ def _next_way(page: Page, now: datetime) -> None:
         page.subject, page.body, {k: v for k, v in page.data.items() if k not in ("then", "plain")}
     )
     deadline = max(page.deadline, now + timedelta(seconds=delivery.MIN_LIFE_S))
-    insert([page_for(page.escalation, page.alert, target, told, deadline=deadline, now=now,
-                     step=page.step, cycle=page.cycle)])  # fmt: skip
+    insert([row_for(page.escalation, page.alert, target, told, deadline=deadline, now=now,
+                    step=page.step, cycle=page.cycle)])  # fmt: skip
 
 
 def _note_on_address(page: Page, receipt: Receipt, step: delivery.Next, now: datetime) -> None:

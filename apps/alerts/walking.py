@@ -5,16 +5,17 @@ delay.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+import orjson
 from django.db import connection, transaction
 from django.db.models import Min
 
 from apps.alerts import delivery, escalation, messages, outbox, planning
 from apps.alerts.escalation import Plan, Stop, Target
-from apps.alerts.models import Escalation, EscalationPolicy, EscalationState, Page, PageState
+from apps.alerts.models import Alert, Escalation, EscalationPolicy, EscalationState, Page, PageState
 from apps.audit import services as audit
 from apps.audit.models import Category, Outcome
 from apps.core.ticks import TickReport
@@ -27,15 +28,29 @@ _UNREADABLE = (KeyError, TypeError, ValueError, AttributeError, IndexError, Over
 
 
 @dataclass(slots=True)
+class Due:
+    """A run that is due, with what it needs of its alert, and its plan as stored text."""
+
+    run: Escalation
+    alert: Alert
+    plan: str
+
+
+@dataclass(slots=True)
 class Move:
     """What one due run does now: pages to make, then where it stands. `broken` says why its plan cannot be run."""
 
-    run: Escalation
-    pages: list[Page]
+    due: Due
+    pages: list[outbox.Row]
     stop: Stop
     next_at: datetime
     state: str = EscalationState.ACTIVE
     broken: str = ""
+
+    @property
+    def run(self) -> Escalation:
+        """The run that moves."""
+        return self.due.run
 
 
 def escalate_due(*, now: datetime, limit: int = 10_000) -> TickReport:
@@ -60,9 +75,7 @@ def _advance_batch(*, now: datetime, size: int) -> list[Move]:
 
     SKIP LOCKED keeps two workers apart; safety lies in the version that the UPDATE asks for.
     """
-    runs = _due(now, size)
-    closing = _page_states([run for run in runs if _is_closing(run)])
-    moves = [_move(run, closing.get(run.pk), now) for run in runs]
+    moves = _moves(_due(now, size), now)
     held = _write_moves(moves)
     kept = [move for move in moves if move.run.pk in held]
     made = [page for move in kept for page in move.pages]
@@ -73,31 +86,64 @@ def _advance_batch(*, now: datetime, size: int) -> list[Move]:
 
 
 # --- Reading --------------------------------------------------------------------------------------------------
-_RUN = ("id", "version", "epoch", "cycle", "step", "policy_name", "plan", "started_at")
-_ALERT = (
-    "id", "dedup_key", "project_id", "component_id", "incident_id", "policy_id", "title", "sentence", "severity",
-    "epoch", "triggered_at",
-)  # fmt: skip
+def _in_order(model: type[Escalation] | type[Alert], names: str) -> tuple[str, ...]:
+    """Columns in the order in which `from_db` takes them."""
+    wanted = set(names.split())
+    return tuple(field.attname for field in model._meta.concrete_fields if field.attname in wanted)
 
 
-def _due(now: datetime, size: int) -> list[Escalation]:
+_RUN = _in_order(Escalation, "id version epoch cycle step policy_name started_at")
+_ALERT = _in_order(
+    Alert,
+    "id dedup_key project_id component_id incident_id policy_id title sentence severity epoch triggered_at",
+)
+_COLUMNS = ", ".join([*(f"e.{name}" for name in _RUN), *(f"a.{name}" for name in _ALERT)])
+# Without the moment at which it was made, the plan of a policy is the same text for all its runs.
+_DUE = f"""
+SELECT CASE jsonb_typeof(e.plan) WHEN 'object' THEN e.plan - 'made_at' ELSE e.plan END::text, {_COLUMNS}
+FROM alerts_escalation e JOIN alerts_alert a ON a.id = e.alert_id
+WHERE e.state = 'active' AND e.next_at <= %s ORDER BY e.next_at LIMIT %s FOR NO KEY UPDATE OF e SKIP LOCKED
+"""  # noqa: S608 - names of our own columns
+
+
+def _due(now: datetime, size: int) -> list[Due]:
     """Due runs, locked, with their alerts; what many alerts share is read once."""
-    wanted = Escalation.objects.due(now).select_related("alert").only(*_RUN, *(f"alert__{n}" for n in _ALERT))
-    locked = wanted.select_for_update(skip_locked=True, no_key=True, of=("self",)).order_by("next_at")
-    runs = list(locked[:size])
-    projects = Project.objects.in_bulk({run.alert.project_id for run in runs})
-    components = Component.objects.in_bulk({run.alert.component_id for run in runs if run.alert.component_id})
-    for run in runs:
-        run.alert.project = projects[run.alert.project_id]
-        run.alert.component = components.get(run.alert.component_id or 0)
-    return runs
+    with connection.cursor() as cursor:
+        cursor.execute(_DUE, [now, size])
+        rows = cursor.fetchall()
+    split = 1 + len(_RUN)
+    due = [
+        Due(
+            Escalation.from_db("default", _RUN, row[1:split]),
+            Alert.from_db("default", _ALERT, row[split:]),
+            row[0],
+        )
+        for row in rows
+    ]
+    projects = Project.objects.in_bulk({one.alert.project_id for one in due})
+    components = Component.objects.in_bulk({one.alert.component_id for one in due if one.alert.component_id})
+    for one in due:
+        one.alert.project = projects[one.alert.project_id]
+        one.alert.component = components.get(one.alert.component_id or 0)
+    return due
 
 
-def _is_closing(run: Escalation) -> bool:
-    try:
-        return run.step >= len(run.plan["steps"])
-    except _UNREADABLE:
-        return False
+class Plans:
+    """Stored plans of a batch, each read once; None for one that cannot be read, with the reason in `broken`."""
+
+    def __init__(self) -> None:
+        self.read: dict[str, Plan | None] = {}
+        self.broken: dict[str, str] = {}
+
+    def of(self, text: str) -> Plan | None:
+        """The plan of a stored text."""
+        if text not in self.read:
+            try:
+                self.read[text] = escalation.plan_of(orjson.loads(text))
+            except _UNREADABLE as error:
+                self.read[text] = None
+                self.broken[text] = f"{type(error).__name__}: {error}"[:200]
+        return self.read[text]
 
 
 def _page_states(runs: list[Escalation]) -> dict[int, Counter[str]]:
@@ -110,45 +156,57 @@ def _page_states(runs: list[Escalation]) -> dict[int, Counter[str]]:
 
 
 # --- Deciding -------------------------------------------------------------------------------------------------
-def _move(run: Escalation, closing: Counter[str] | None, now: datetime) -> Move:
-    """One run's move. A plan that cannot be read ends that run, red, and no other."""
-    try:
-        made = escalation.plan_of(run.plan)
-        return _close(run, made, closing, now) if closing is not None else _step(run, made, now)
-    except _UNREADABLE as error:
-        return _set_aside(run, f"{type(error).__name__}: {error}"[:200], now)
+def _moves(due: list[Due], now: datetime) -> list[Move]:
+    """What each run does now. A plan that cannot be read ends its own run, red, and no other."""
+    plans = Plans()
+    made = [(one, plans.of(one.plan)) for one in due]
+    closing = _page_states([one.run for one, plan in made if plan and one.run.step >= len(plan.steps)])
+    moves = []
+    for one, plan in made:
+        if plan is None:
+            moves.append(_set_aside(one, plans.broken[one.plan], now))
+        elif one.run.pk in closing:
+            moves.append(_close(one, plan, closing[one.run.pk], now))
+        else:
+            moves.append(_step(one, plan, now))
+    return moves
 
 
-def _step(run: Escalation, made: Plan, now: datetime) -> Move:
+def _step(one: Due, made: Plan, now: datetime) -> Move:
+    run = one.run
     stop = escalation.next_stop(made, run.cycle, run.step)
     next_at = now + timedelta(seconds=max(stop.wait_s, 1))  # never two steps of one run in one tick
-    pages = _pages(run, made.steps[run.step].in_round(run.cycle), now, delivery.page_deadline(now, next_at))
-    return Move(run, pages, stop, next_at)
+    pages = _pages(one, made.steps[run.step].in_round(run.cycle), now, delivery.page_deadline(now, next_at))
+    return Move(one, pages, stop, next_at)
 
 
-def _pages(run: Escalation, targets: Iterable[Target], now: datetime, deadline: datetime) -> list[Page]:
-    told = messages.page(run.alert, run, messages.url_of(run.alert))
-    return [outbox.page_for(run, run.alert, target, told, deadline=deadline, now=now) for target in targets]
+def _pages(one: Due, targets: Sequence[Target], now: datetime, deadline: datetime) -> list[outbox.Row]:
+    if not targets:
+        return []
+    told = messages.page(one.alert, one.run, messages.url_of(one.alert))
+    return [
+        outbox.row_for(one.run, one.alert, target, told, deadline=deadline, now=now) for target in targets
+    ]
 
 
-def _close(run: Escalation, made: Plan, states: Counter[str], now: datetime) -> Move:
+def _close(one: Due, made: Plan, states: Counter[str], now: datetime) -> Move:
     """The end of a run: done if a page went out, later if one is still on its way, else the fallback, and red."""
-    here = Stop(run.cycle, run.step, 0, closing=True)
+    here = Stop(one.run.cycle, one.run.step, 0, closing=True)
     if states[PageState.SENT] or states[PageState.DELIVERED]:
-        return Move(run, [], here, now, EscalationState.EXHAUSTED)
+        return Move(one, [], here, now, EscalationState.EXHAUSTED)
     if states[PageState.PENDING] or states[PageState.CLAIMED]:
-        return Move(run, [], here, now + timedelta(seconds=escalation.LOOK_AGAIN_S))
-    pages = _pages(run, made.fallback, now, now + timedelta(seconds=delivery.NOTICE_LIFE_S))
-    return Move(run, pages, here, now, EscalationState.UNREACHED)
+        return Move(one, [], here, now + timedelta(seconds=escalation.LOOK_AGAIN_S))
+    pages = _pages(one, made.fallback, now, now + timedelta(seconds=delivery.NOTICE_LIFE_S))
+    return Move(one, pages, here, now, EscalationState.UNREACHED)
 
 
-def _set_aside(run: Escalation, error: str, now: datetime) -> Move:
+def _set_aside(one: Due, error: str, now: datetime) -> Move:
     """A run whose plan cannot be read is over, and the fallback that its policy names today is paged."""
-    policy = EscalationPolicy.objects.filter(pk=run.alert.policy_id or 0).first()
+    policy = EscalationPolicy.objects.filter(pk=one.alert.policy_id or 0).first()
     targets = planning.plan_for(policy, now).fallback if policy else ()
-    pages = _pages(run, targets, now, now + timedelta(seconds=delivery.NOTICE_LIFE_S))
-    here = Stop(run.cycle, run.step, 0, closing=True)
-    return Move(run, pages, here, now, EscalationState.UNREACHED, broken=error)
+    pages = _pages(one, targets, now, now + timedelta(seconds=delivery.NOTICE_LIFE_S))
+    here = Stop(one.run.cycle, one.run.step, 0, closing=True)
+    return Move(one, pages, here, now, EscalationState.UNREACHED, broken=error)
 
 
 # --- Writing --------------------------------------------------------------------------------------------------
@@ -183,17 +241,17 @@ def _tell(moves: list[Move], now: datetime) -> None:
     for move in moves:
         if move.broken:
             audit.record(
-                "escalation.broken", resource=move.run, category=Category.SYSTEM, outcome=Outcome.ERROR,
-                details={"error": move.broken},
+                "escalation.broken", resource=("alerts.Escalation", move.run.pk), category=Category.SYSTEM,
+                outcome=Outcome.ERROR, details={"error": move.broken},
             )  # fmt: skip
     incidents.add_entries(
         [
             incidents.Entry(
-                move.run.alert.incident_id, "escalation.step", _sentence(move), now,
+                move.due.alert.incident_id, "escalation.step", _sentence(move), now,
                 "bad" if move.state == EscalationState.UNREACHED else "neutral",
                 {"escalation": move.run.pk, "round": move.run.cycle, "step": move.run.step},
             )
-            for move in spoken if move.run.alert.incident_id
+            for move in spoken if move.due.alert.incident_id
         ]
     )  # fmt: skip
 
@@ -222,7 +280,7 @@ def _audit(moves: list[Move]) -> None:
 def _sentence(move: Move) -> str:
     ways: dict[str, list[str]] = defaultdict(list)
     for page in move.pages:
-        ways[page.kind].append(page.target_label)
+        ways[page["kind"]].append(page["target_label"])
     whom = "; ".join(f"{', '.join(people)} by {kind}" for kind, people in ways.items())
     if move.broken:
         return f"The plan cannot be read ({move.broken}); paging the fallback {whom or '- there is none'}"

@@ -88,7 +88,8 @@ def test_hundreds_due_at_once_cost_a_fixed_number_of_statements():
 
 
 BROKEN = (
-    {}, [], {"steps": 5}, {"steps": [{"wait_s": 0}]}, {"steps": None, "fallback": []},
+    {}, [], 5, {"steps": 5}, {"steps": [], "fallback": [], "problems": [], "repeat_count": "1", "repeat_wait_s": 1},
+    {"steps": [{"wait_s": 0}]}, {"steps": None, "fallback": []},
     {"steps": [{"wait_s": 0, "targets": [{"kind": "email", "address": "a@x.org", "label": "A", "user_id": "one"}],
                 "problems": []}], "fallback": [], "problems": []},
 )  # fmt: skip

@@ -4,6 +4,14 @@ One file for each part; imported from here.
 """
 
 from apps.alerts.models.alerts import Alert, AlertQuerySet, AlertState
+from apps.alerts.models.integrations import (
+    AnswerLink,
+    Integration,
+    IntegrationKey,
+    IntegrationKeyQuerySet,
+    Occurrence,
+    door_kinds,
+)
 from apps.alerts.models.oncall import CalendarLink, Layer, LayerMember, Override, PersonZone, Schedule
 from apps.alerts.models.pages import Attempt, Escalation, EscalationQuerySet, EscalationState, Page, PageState
 from apps.alerts.models.policies import EscalationPolicy, EscalationStep
@@ -15,6 +23,7 @@ __all__ = [
     "AlertQuerySet",
     "AlertRule",
     "AlertState",
+    "AnswerLink",
     "Attempt",
     "CalendarLink",
     "Channel",
@@ -24,8 +33,12 @@ __all__ = [
     "EscalationQuerySet",
     "EscalationState",
     "EscalationStep",
+    "Integration",
+    "IntegrationKey",
+    "IntegrationKeyQuerySet",
     "Layer",
     "LayerMember",
+    "Occurrence",
     "Override",
     "Page",
     "PageState",
@@ -33,5 +46,6 @@ __all__ = [
     "RuleState",
     "Schedule",
     "channel_kinds",
+    "door_kinds",
     "measures",
 ]

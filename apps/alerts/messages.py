@@ -78,3 +78,10 @@ def broken(name: str, error: str) -> Told:
     """The notice that a channel was refused for good."""
     body = f"{name} refuses pages for good: {error}\n\nMend it and send a test.\n\n{settings.SITE_URL}"
     return Told(f"[BROKEN] {name}"[:250], body, {"sentence": f"{name} refuses pages: {error}"})
+
+
+def too_many(name: str, limit: int) -> Told:
+    """The notice that an integration sends more than it may."""
+    said = f"{name} sends more than {limit} requests in 60 seconds. What is over the limit is refused."
+    body = f"{said}\n\nFind out why, or raise its limit.\n\n{settings.SITE_URL}/admin/alerts/integration/"
+    return Told(f"[LIMITED] {name}"[:250], body, {"sentence": said})

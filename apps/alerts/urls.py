@@ -4,12 +4,14 @@ from django.contrib import admin
 from django.urls import path, re_path
 
 from apps.alerts import api, views
+from apps.alerts.doors.urls import urlpatterns as doors
 from apps.alerts.oncall import api as oncall_api
 from apps.alerts.oncall import views as oncall_views
 
 app_name = "alerts"
 _protected = admin.site.admin_view
 urlpatterns = [
+    *doors,
     re_path(r"^api/reliability/alerts/?$", api.AlertList.as_view(), name="api_list"),
     re_path(r"^api/reliability/alerts/stats/?$", api.AlertStats.as_view(), name="api_stats"),
     re_path(

@@ -162,13 +162,9 @@ def _by_occurrence(sorting: Sorting, event: Event, now: datetime) -> str:
 
 def _hold(integration: Integration, key: str, begun: datetime, now: datetime) -> tuple[Occurrence, bool]:
     """The row, locked; and whether this call made it."""
-    fresh = Occurrence(key=key, integration=integration, starts_at=begun, heard_at=now)
-    made = Occurrence.objects.bulk_create([fresh], ignore_conflicts=True)
-    held = (
-        Occurrence.objects.select_for_update(of=("self",), no_key=True).select_related("alert").get(key=key)
-    )
-    untouched = held.alert_id is None and held.closed_at is None and held.heard_at == now
-    return held, bool(made) and untouched and held.starts_at == begun
+    rows = Occurrence.objects.select_for_update(of=("self",), no_key=True).select_related("alert")
+    fresh = {"integration": integration, "starts_at": begun, "heard_at": now}
+    return rows.get_or_create(key=key, defaults=fresh)
 
 
 def _note(held: Occurrence, **facts: Any) -> None:

@@ -17,6 +17,8 @@ from apps.alerts.doors import sliding
 from apps.alerts.models import EscalationPolicy, Integration, IntegrationKey
 from apps.audit import services as audit
 from apps.audit.models import Category
+from apps.core import ids
+from apps.core.text import storable
 
 OVERLAP_DAYS = 7
 LONGEST_OVERLAP_DAYS = 90
@@ -88,7 +90,7 @@ def admit(*, secret: str, fits: Callable[[Integration], bool], now: datetime) ->
     if held is None or not fits(held.integration):
         return None
     integration = held.integration
-    recent, wait_s = sliding.take(held.recent, now=now.timestamp(), limit=integration.limit_per_minute)
+    recent, wait_s = sliding.take(held.recent, now=ids.millis(now), limit=integration.limit_per_minute)
     IntegrationKey.objects.filter(pk=held.pk).update(recent=recent, last_used_at=now)
     refused = {"throttled": F("throttled") + 1} if wait_s else {}
     Integration.objects.filter(pk=integration.pk).update(
@@ -112,7 +114,7 @@ def _tell_the_owner(integration: Integration, now: datetime) -> None:
 def note_rejected(*, integration: Integration, reason: str, now: datetime) -> None:
     """What its page shows of a body that was not taken."""
     Integration.objects.filter(pk=integration.pk).update(
-        rejected=F("rejected") + 1, last_rejected_at=now, last_rejection=reason[:300]
+        rejected=F("rejected") + 1, last_rejected_at=now, last_rejection=storable(reason)[:300]
     )
 
 

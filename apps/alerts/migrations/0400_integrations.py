@@ -182,7 +182,7 @@ class Migration(migrations.Migration):
                 (
                     "recent",
                     django.contrib.postgres.fields.ArrayField(
-                        base_field=models.FloatField(), default=list, editable=False, size=None
+                        base_field=models.BigIntegerField(), default=list, editable=False, size=None
                     ),
                 ),
                 (
@@ -217,7 +217,7 @@ class Migration(migrations.Migration):
                 (
                     "recent",
                     django.contrib.postgres.fields.ArrayField(
-                        base_field=models.FloatField(), default=list, editable=False, size=None
+                        base_field=models.BigIntegerField(), default=list, editable=False, size=None
                     ),
                 ),
                 (

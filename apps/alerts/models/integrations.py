@@ -113,7 +113,7 @@ class IntegrationKey(models.Model):
     expires_at = models.DateTimeField(null=True, editable=False)
     revoked_at = models.DateTimeField(null=True, editable=False)
     last_used_at = models.DateTimeField(null=True, editable=False)
-    recent = ArrayField(models.FloatField(), default=list, editable=False)  # seconds since 1970, oldest first
+    recent = ArrayField(models.BigIntegerField(), default=list, editable=False)  # milliseconds since 1970, oldest first
 
     objects = IntegrationKeyQuerySet.as_manager()
 
@@ -156,7 +156,7 @@ class AnswerLink(models.Model):
     expires_at = models.DateTimeField()
     used_at = models.DateTimeField(null=True)
     used_for = models.CharField(max_length=16, blank=True)
-    recent = ArrayField(models.FloatField(), default=list, editable=False)  # looks, seconds since 1970
+    recent = ArrayField(models.BigIntegerField(), default=list, editable=False)  # looks, milliseconds since 1970
 
     class Meta:
         default_permissions = ()

@@ -26,13 +26,12 @@ def stamp(seconds=0):
 
 
 def am_alert(status="firing", starts=0, ends=None, name="HighErrors", **labels):
-    found = {
+    return {
         "status": status, "labels": {"alertname": name, "severity": "critical", **labels},
         "annotations": {"summary": "Errors are high", "description": "7 % of requests fail"},
         "startsAt": stamp(starts), "endsAt": "0001-01-01T00:00:00Z" if ends is None else stamp(ends),
         "generatorURL": "http://prometheus.example.org/graph?g0.expr=up",
     }  # fmt: skip
-    return found
 
 
 def am_body(*alerts, **facts):

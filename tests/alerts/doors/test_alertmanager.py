@@ -79,7 +79,7 @@ def test_replays_in_any_order_end_alike(order):
     for index in [*order, *order]:
         events = read(am_body(STORY[index])).events
         take(integration=integration, events=events, now=at(300))
-    assert [alert.state for alert in Alert.objects.order_by("-pk")][0] == "triggered"
+    assert Alert.objects.latest("pk").state == "triggered"
     assert Alert.objects.open().count() == 1
     held = Occurrence.objects.get()
     assert (held.starts_at, held.closed_at) == (at(200), None)

@@ -78,7 +78,8 @@ def test_without_a_key_title_and_component_tell_alerts_apart():
     ("given", "field"),
     [
         ({}, "mapping.title"), ([], "mapping"), ({"title": "a..b"}, "mapping.title"),
-        ({"title": "$.a"}, "mapping.title"), ({"title": "a[0]"}, "mapping.title"), ({"title": "a", "key": "{{ 7 }}"}, "mapping.key"),
+        ({"title": "$.a"}, "mapping.title"), ({"title": "a[0]"}, "mapping.title"),
+        ({"title": "a", "key": "{{ 7 }}"}, "mapping.key"),
         ({"title": "a", "key": "a.b()"}, "mapping.key"), ({"title": "a", "more": "b"}, "mapping.more"),
         ({"title": ".".join("a" * 17)}, "mapping.title"), ({"title": 5}, "mapping.title"),
         ({"title": "a", "resolved_words": "ok"}, "mapping.resolved_words"),

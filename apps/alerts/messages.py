@@ -8,6 +8,8 @@ from django.conf import settings
 
 from apps.alerts.models import Alert, Escalation
 
+ANSWER = "Acknowledge: "
+
 
 @dataclass(frozen=True)
 class Told:
@@ -55,9 +57,15 @@ def page(alert: Alert, run: Escalation, url: str) -> Told:
         *([f"Incident: {known['incident']}"] if known["incident"] else []),
         f"Why you: {run.policy_name}, step {run.step + 1}{again}",
         "",
-        f"Acknowledge: {url}",
+        f"{ANSWER}{url}",
     ]
     return Told(f"[{alert.severity.upper()}] {alert.title}"[:250], "\n".join(lines), known)
+
+
+def with_link(body: str, link: str) -> str:
+    """The body of a page with the link that answers it, put in when it is sent and kept nowhere."""
+    head, mark, rest = body.rpartition(f"\n{ANSWER}")
+    return f"{head}{mark}{link}\nIn the portal: {rest}" if mark else f"{body}\n\n{ANSWER}{link}"
 
 
 def resolved(alert: Alert) -> Told:

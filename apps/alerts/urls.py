@@ -4,6 +4,7 @@ from django.contrib import admin
 from django.urls import path, re_path
 
 from apps.alerts import api, views
+from apps.alerts.answering.urls import urlpatterns as answering
 from apps.alerts.doors.urls import urlpatterns as doors
 from apps.alerts.oncall import api as oncall_api
 from apps.alerts.oncall import views as oncall_views
@@ -12,6 +13,7 @@ app_name = "alerts"
 _protected = admin.site.admin_view
 urlpatterns = [
     *doors,
+    *answering,
     re_path(r"^api/reliability/alerts/?$", api.AlertList.as_view(), name="api_list"),
     re_path(r"^api/reliability/alerts/stats/?$", api.AlertStats.as_view(), name="api_stats"),
     re_path(

@@ -215,12 +215,6 @@ class Migration(migrations.Migration):
                 ("used_at", models.DateTimeField(null=True)),
                 ("used_for", models.CharField(blank=True, max_length=16)),
                 (
-                    "recent",
-                    django.contrib.postgres.fields.ArrayField(
-                        base_field=models.BigIntegerField(), default=list, editable=False, size=None
-                    ),
-                ),
-                (
                     "alert",
                     models.ForeignKey(
                         on_delete=django.db.models.deletion.CASCADE,

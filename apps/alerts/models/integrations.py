@@ -156,7 +156,6 @@ class AnswerLink(models.Model):
     expires_at = models.DateTimeField()
     used_at = models.DateTimeField(null=True)
     used_for = models.CharField(max_length=16, blank=True)
-    recent = ArrayField(models.BigIntegerField(), default=list, editable=False)  # looks, milliseconds since 1970
 
     class Meta:
         default_permissions = ()

@@ -292,6 +292,19 @@ def resolve_incident(*, incident: Incident, act: Act) -> bool:
 
 
 @transaction.atomic
+def move_incident(*, incident: Incident, actor: Any, now: datetime, via: str = "api", **move: Any) -> Incident:
+    """A transition as apps.incidents.services.move makes it, with what it refuses; where it ends the incident its
+    alerts end with it. They are held first, so that nobody pages for one between the two."""
+    held = list(_locked(Alert.objects.open().filter(incident=incident)))
+    moved = incidents.move(incident=incident, actor=actor, now=now, **move)
+    if held and not moved.is_open:
+        _resolve(held, Act(by=actor.get_username(), at=now, via=via, actor=actor))
+        recount(incident=moved)
+        moved.refresh_from_db()
+    return moved
+
+
+@transaction.atomic
 def acknowledge_incidents(*, incidents_: Iterable[Incident], act: Act, reason: str) -> int:
     """Take several at once, with a reason that goes into each timeline. Number of incidents that changed."""
     if not reason.strip():

@@ -15,6 +15,7 @@ from django.db import connection, transaction
 from django.db.models import F, Q
 
 from apps.alerts import delivery, escalation, messages
+from apps.alerts.answering import links
 from apps.alerts.channels import Receipt
 from apps.alerts.escalation import Target
 from apps.alerts.models import (
@@ -170,7 +171,7 @@ def claim(page_id: int, *, now: datetime) -> Page | None:
         state=PageState.CLAIMED, token=F("token") + 1, attempts=F("attempts") + 1, lease_until=lease_until,
         next_try_at=lease_until,
     )  # fmt: skip
-    return Page.objects.select_related("channel").get(pk=page_id) if taken else None
+    return links.attach(Page.objects.select_related("channel").get(pk=page_id), now=now) if taken else None
 
 
 def _alert_still_triggered(alert_id: int, epoch: int) -> bool:

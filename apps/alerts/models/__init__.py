@@ -5,6 +5,14 @@ One file for each part; imported from here.
 
 from apps.alerts.models.alerts import Alert, AlertQuerySet, AlertState
 from apps.alerts.models.delivery import Breaker
+from apps.alerts.models.integrations import (
+    AnswerLink,
+    Integration,
+    IntegrationKey,
+    IntegrationKeyQuerySet,
+    Occurrence,
+    door_kinds,
+)
 from apps.alerts.models.oncall import CalendarLink, Layer, LayerMember, Override, PersonZone, Schedule
 from apps.alerts.models.pages import Attempt, Escalation, EscalationQuerySet, EscalationState, Page, PageState
 from apps.alerts.models.policies import EscalationPolicy, EscalationStep
@@ -16,6 +24,7 @@ __all__ = [
     "AlertQuerySet",
     "AlertRule",
     "AlertState",
+    "AnswerLink",
     "Attempt",
     "Breaker",
     "CalendarLink",
@@ -26,8 +35,12 @@ __all__ = [
     "EscalationQuerySet",
     "EscalationState",
     "EscalationStep",
+    "Integration",
+    "IntegrationKey",
+    "IntegrationKeyQuerySet",
     "Layer",
     "LayerMember",
+    "Occurrence",
     "Override",
     "Page",
     "PageState",
@@ -35,5 +48,6 @@ __all__ = [
     "RuleState",
     "Schedule",
     "channel_kinds",
+    "door_kinds",
     "measures",
 ]

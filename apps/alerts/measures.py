@@ -198,9 +198,9 @@ def began_at(subject_kind: str, subject: int, start: datetime) -> datetime | Non
 
 
 _SERIOUS = Q(severity__in=("Critical", "Major"))
-_PERCENT = Bounds(high=100, whole=False, ratio=True)
+_PERCENT = Bounds(high=100, whole=False, ratio=True, unit="%")
 # Like a share, a percentile of few requests is no evidence.
-_MILLISECONDS = Bounds(whole=False, ratio=True)
+_MILLISECONDS = Bounds(whole=False, ratio=True, unit="ms")
 for _measure in (
     Measure("errorCount", "Errors", "errors", "component", _errors(Q())),
     Measure("errorsPerMinute", "Errors per minute", "errors/min", "component", _errors(Q()),

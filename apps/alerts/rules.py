@@ -126,6 +126,20 @@ def _span(bounds: Bounds) -> str:
 
 
 @dataclass(frozen=True)
+class Ask:
+    """What a set of rules wants of a measure: since when, counting only which severity of record, and only what
+    its matchers name, such as (("endpoint", "POST /pay"),)."""
+
+    since: datetime
+    severity: str = ""
+    matchers: tuple[tuple[str, str], ...] = ()
+
+    def only(self, name: str) -> str:
+        """The value that a matcher asks for; "" for all."""
+        return dict(self.matchers).get(name, "")
+
+
+@dataclass(frozen=True)
 class Reading:
     """What a measure answered for one subject: the value, and how many events it rests on. None: no data."""
 

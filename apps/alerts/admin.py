@@ -3,7 +3,7 @@
 from datetime import timedelta
 from typing import Any
 
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.contrib.admin.utils import unquote
 from django.contrib.admin.views.main import ChangeList
 from django.core.exceptions import ValidationError
@@ -45,9 +45,15 @@ class AlertRuleAdmin(AuditedAdmin):
     fieldsets = (
         (None, {"fields": ("name", "description", "enabled")}),
         ("When", {"fields": ("condition", "threshold", "window_s", "for_s", "minimum")}),
-        ("Of what", {"fields": ("project", "component", "component_name", "record_severity")}),
+        ("Of what", {"fields": ("project", "component", "component_name", "record_severity", "matchers")}),
         ("Then", {"fields": ("severity", "policy", "opens_incident", "resolve_after_s", "tags")}),
     )
+
+    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
+        """What may be meant, but seldom is, is said once it is saved."""
+        super().save_model(request, obj, form, change)
+        for finding in getattr(form, "findings", ()):
+            messages.warning(request, finding.text)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[AlertRule]:
         """With the highest value seen at the last look, and the number of open alerts."""

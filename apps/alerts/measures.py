@@ -35,7 +35,8 @@ class Measure:
 
     A value is a count, which is its own volume, or a Reading. `told` answers the same from events that applications
     track: counts are added, of shares the larger counts. `no_data`: no row means that nothing is known.
-    `matchers`: what a rule may narrow it to; `needs`: the one it must name. `by_hour`: counted by whole hours.
+    `severities` of records that it can be narrowed to; `matchers`: what a rule may narrow it to; `needs`: the one it
+    must name. `by_hour`: counted by whole hours.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Measure:
     per_minute: bool = False
     no_data: bool = False
     told: Callable[[Sequence[Ask]], telemetry_measures.Answer] | None = None
+    severities: tuple[str, ...] = ()
     matchers: tuple[str, ...] = ()
     needs: str = ""
     by_hour: bool = False
@@ -192,18 +194,19 @@ def began_at(subject_kind: str, subject: int, start: datetime) -> datetime | Non
     return min((at for at in (errors, requests) if at), default=None)
 
 
-_SERIOUS = Q(severity__in=("Critical", "Major"))
+_CRITICAL, _SERIOUS, _ALL = ("Critical",), ("Critical", "Major"), ("Critical", "Major", "Minor")
 _PERCENT = Bounds(high=100, whole=False, ratio=True, unit="%")
 # Like a share, a percentile of few requests is no evidence.
 _MILLISECONDS = Bounds(whole=False, ratio=True, unit="ms")
 _ENDPOINT = (telemetry_measures.ENDPOINT,)
 for _measure in (
-    Measure("errorCount", "Errors", "errors", "component", _errors(Q())),
+    Measure("errorCount", "Errors", "errors", "component", _errors(Q()), severities=_ALL),
     Measure("errorsPerMinute", "Errors per minute", "errors/min", "component", _errors(Q()),
-            Bounds(whole=False), per_minute=True),
-    Measure("seriousErrors", "Major and Critical errors", "errors", "component", _errors(_SERIOUS)),
+            Bounds(whole=False), per_minute=True, severities=_ALL),
+    Measure("seriousErrors", "Major and Critical errors", "errors", "component", _errors(Q(severity__in=_SERIOUS)),
+            severities=_SERIOUS),
     Measure("criticalErrors", "Critical errors", "errors", "component", _errors(Q(severity="Critical")),
-            told=telemetry_measures.times([STRIPE_CHECKOUT_ERROR])),
+            severities=_CRITICAL, told=telemetry_measures.times([STRIPE_CHECKOUT_ERROR])),
     Measure("errorRate", "Failed requests (%)", "%", "component", telemetry_measures.error_rate,
             _PERCENT, no_data=True, matchers=_ENDPOINT),
     Measure("endpointFailureRate", "Failed requests of the worst endpoint (%)", "%", "component",
@@ -212,12 +215,15 @@ for _measure in (
             telemetry_measures.error_rate, _PERCENT, no_data=True,
             told=telemetry_measures.certain([AUTH_SYSTEM_FAILURE], 100.0)),
     *(Measure(f"latencyP{q}", f"Latency, percentile {q} (ms)", "ms", "component",
-              telemetry_measures.latency(q / 100), _MILLISECONDS, no_data=True, matchers=_ENDPOINT) for q in (50, 95, 99)),
-    Measure("newGroups", "New error groups", "groups", "component", _groups("first_seen", Q())),
-    Measure("regressedGroups", "Regressed error groups", "groups", "component", _groups("regressed_at", Q())),
+              telemetry_measures.latency(q / 100), _MILLISECONDS, no_data=True, matchers=_ENDPOINT)
+      for q in (50, 95, 99)),
+    Measure("newGroups", "New error groups", "groups", "component", _groups("first_seen", Q()), severities=_ALL),
+    Measure("regressedGroups", "Regressed error groups", "groups", "component", _groups("regressed_at", Q()),
+            severities=_ALL),
     Measure("databaseConnectionErrors", "Kinds of database connection error seen", "kinds", "component",
-            _groups("last_seen", Q(error_type=DATABASE_CONNECTION)), told=telemetry_measures.times([DB_POOL_ERROR])),
-    Measure("affectedUsers", "Distinct users hit", "users", "component", _users),
+            _groups("last_seen", Q(error_type=DATABASE_CONNECTION)), severities=_ALL,
+            told=telemetry_measures.times([DB_POOL_ERROR])),
+    Measure("affectedUsers", "Distinct users hit", "users", "component", _users, severities=_ALL),
     Measure("failingEndpoints", "Distinct failing endpoints", "endpoints", "project", _endpoints,
             told=telemetry_measures.times([CASCADE_FAILURE_DETECTED], CASCADE_ENDPOINTS, "project")),
     Measure("applicationLockouts", "Lock-outs that applications report", "lock-outs", "component",

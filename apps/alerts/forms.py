@@ -22,7 +22,7 @@ class MatchersField(forms.CharField):
     def to_python(self, value: Any) -> Any:
         """{name: value}; a line without "=" or a name twice is refused."""
         found: dict[str, str] = {}
-        for line in filter(None, map(str.strip, super().to_python(value).splitlines())):
+        for line in filter(None, map(str.strip, str(super().to_python(value) or "").splitlines())):
             name, sign, text = (part.strip() for part in line.partition("="))
             if not sign or not name or not text or name in found:
                 raise ValidationError(f"Write one name=value a line, each name once; not {line[:60]!r}.")

@@ -15,7 +15,7 @@ Answer = list[Mapping[int, Reading]]
 # An endpoint with fewer requests than this in the window says nothing by its share.
 FEWEST_OF_AN_ENDPOINT = 5
 # Evidence enough for every minimum: the application itself says so.
-_CERTAIN = 10.0**9
+CERTAIN = 10.0**9
 # What matchers may name.
 ENDPOINT, EVENT, RELEASE, ENVIRONMENT = "endpoint", "event", "release", "environment"
 
@@ -62,7 +62,7 @@ def certain(names: Sequence[str], value: float) -> Callable[[Asks], Answer]:
 
     def answer(asks: Asks) -> Answer:
         return [
-            {component: Reading(value, _CERTAIN) for _, component in found}
+            {component: Reading(value, CERTAIN) for _, component in found}
             for found in queries.tracked(_since(asks), names)
         ]
 

@@ -55,8 +55,11 @@ class RuleForm(forms.ModelForm):
         model = AlertRule
         fields = "__all__"
 
+    tried: Mapping[str, Any] = {}
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self.initial.update(self.tried)
         if "condition" in self.fields:
             known = ", ".join(f"{name} ({m.label.lower()})" for name, m in measures.registry.items())
             self.fields["condition"].help_text = f"A measure, an operator and a number. Measures: {known}."

@@ -23,7 +23,7 @@ from apps.telemetry.known_events import severity_of
 
 DAYS = 30
 COLUMNS = 120
-MOST_ROWS = 60_000
+MOST_ROWS = 30_000
 MOST_SUBJECTS = 500
 MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
 

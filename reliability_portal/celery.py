@@ -5,6 +5,7 @@ people (admin, API) → services, each ending in audit
 """
 
 import os
+import threading
 
 import django
 from celery import Celery, signals
@@ -21,6 +22,7 @@ from apps.core import pulse, ticks
 from apps.core.ticks import OWN, Tick, table
 
 FAST, SLOW = "fast", "slow"
+CLOCK = "portal-beat"  # the thread of beat, where it has no process of its own
 TICKS = (
     # inbox → decode, scrub → error groups and events
     # (a process for each slot; its lease is renewed every second, so a killed one's slot is soon free again)
@@ -66,8 +68,7 @@ app.conf.beat_schedule = {
 @signals.before_task_publish.connect
 def beat_is_alive(**_: object) -> None:
     """Beat publishes every second; its pulse is that."""
-    # Not the settings: beat is forked from the workers' process.
-    if os.environ.get("PORTAL_PROCESS") == "beat":
+    if settings.PORTAL_PROCESS == "beat" or threading.current_thread().name == CLOCK:
         pulse.beat("beat", timezone.now())
 
 

@@ -1,14 +1,17 @@
-"""The work process: two Celery workers, beat and the drains, forked from one loaded Django and kept running.
+"""The work process: a Celery worker with beat on a thread, and the drains, forked from one loaded Django and kept up.
 
-Two workers, because the queue `fast` must never wait behind `slow`. Threads, because a tick mostly waits
-for the database and a thread costs less memory than a process. A thread for each slot of each tick: since a
-tick runs once at a time by its lease, none ever waits for another. What computes rather than waits has a process
-for each slot instead (the queue OWN): threads would share one processor, and without a broker nobody would wake it.
+Threads, because a tick mostly waits for the database and a thread costs less memory than a process. A thread for each
+slot of each tick: since a tick runs once at a time by its lease, none ever waits for another, so that one worker may
+take both queues. (On a large installation each queue has a worker of its own.) What computes rather than waits has a
+process for each slot instead (the queue OWN): threads would share one processor, and without a broker nobody would
+wake it.
 """
 
 import contextlib
 import os
+import signal
 import sys
+import threading
 import warnings
 from collections.abc import Callable
 from functools import partial
@@ -17,21 +20,20 @@ from apps.core.embedded import die_with_parent
 from reliability_portal.fork import Fork, share_memory
 from reliability_portal.supervisor import GAVE_UP, Child, Supervisor
 
-_BEAT_PATIENCE_S, _WORK_PATIENCE_S = 1.0, 3.0
-_SPARE_THREADS = 1
+_WORK_PATIENCE_S, _BEAT_PATIENCE_S = 3.0, 1.0
+_SPARE_THREADS = 2
 
 
 def main() -> int:
-    """Run both workers and beat until SIGTERM; GAVE_UP when one of them keeps dying."""
+    """Run the worker, beat and the drains until SIGTERM; GAVE_UP when one of them keeps dying."""
     die_with_parent(os.getppid())
     threads, attended = preload()  # a stop meanwhile simply ends us
     supervisor = Supervisor(relay=True)
     supervisor.listen()
-    workers = [_keep(supervisor, queue, partial(work, queue, n)) for queue, n in threads.items()]
-    workers += [_keep(supervisor, _label(name, slot), partial(stay, name, slot)) for name, slot in attended]
-    ticking = _keep(supervisor, "beat", beat)
+    kept = [_keep(supervisor, "worker", partial(work, threads))]
+    kept += [_keep(supervisor, _label(name, slot), partial(stay, name, slot)) for name, slot in attended]
     supervisor.pump(lambda: False)
-    supervisor.stop([([ticking], _BEAT_PATIENCE_S), (workers, _WORK_PATIENCE_S)])
+    supervisor.stop([(kept, _WORK_PATIENCE_S)])
     if supervisor.failed is None:
         return 0
     supervisor.say("work", f"{supervisor.failed.name} died again and again")
@@ -47,15 +49,15 @@ def _label(name: str, slot: int) -> str:
     return f"{name.rpartition('.')[2]}-{slot}"
 
 
-def preload() -> tuple[dict[str, int], list[tuple[str, int]]]:
-    """Load what all need before they part; gives the threads for each queue, and (tick, slot) that get a process."""
-    import celery.apps.beat
+def preload() -> tuple[int, list[tuple[str, int]]]:
+    """Load what all need before they part; gives the threads, and (tick, slot) that get a process."""
     import celery.apps.worker
+    import celery.beat
     import celery.concurrency.thread
     import celery.worker.consumer
     import kombu.transport.redis  # noqa: F401
 
-    from reliability_portal.celery import FAST, OWN, SLOW, TICKS, app
+    from reliability_portal.celery import OWN, TICKS, app
 
     app.finalize()
     app.loader.import_default_modules()
@@ -65,17 +67,18 @@ def preload() -> tuple[dict[str, int], list[tuple[str, int]]]:
     # Celery warns of root because of pickle, which the settings refuse.
     warnings.simplefilter("ignore", celery.exceptions.SecurityWarning)
     share_memory()
-    threads = {q: _SPARE_THREADS + sum(t.slots for t in TICKS if t.queue == q) for q in (FAST, SLOW)}
+    threads = _SPARE_THREADS + sum(t.slots for t in TICKS if t.queue != OWN)
     return threads, [(t.name, slot) for t in TICKS if t.queue == OWN for slot in range(t.slots)]
 
 
-def work(queue: str, threads: int) -> None:
-    """One Celery worker on one queue."""
-    from reliability_portal.celery import app
+def work(threads: int) -> None:
+    """The Celery worker, with beat beside it."""
+    from reliability_portal.celery import FAST, SLOW, app
 
+    beat = Beat()
     worker = app.Worker(
-        hostname=f"{queue}@portal",
-        queues=[queue],
+        hostname="work@portal",
+        queues=[FAST, SLOW],
         pool="threads",
         concurrency=threads,
         loglevel="WARNING",
@@ -84,16 +87,38 @@ def work(queue: str, threads: int) -> None:
         without_mingle=True,
         without_heartbeat=True,
     )
+    beat.start()
     worker.start()
+    beat.stop()
     sys.exit(worker.exitcode or 0)
 
 
-def beat() -> None:
-    """The clock that wakes the ticks."""
-    os.environ["PORTAL_PROCESS"] = "beat"
-    from reliability_portal.celery import app
+class Beat(threading.Thread):
+    """The clock that wakes the ticks. Should it end by itself, so does the process, which is then begun anew."""
 
-    app.Beat(loglevel="WARNING", quiet=True).run()
+    def __init__(self) -> None:
+        """The schedule is read when it starts."""
+        from celery.beat import Service
+
+        from reliability_portal.celery import CLOCK, app
+
+        super().__init__(name=CLOCK, daemon=True)
+        self._service = Service(app)
+        self._asked = False
+
+    def run(self) -> None:
+        """Until stopped."""
+        try:
+            self._service.start()
+        finally:
+            if not self._asked:
+                os.kill(os.getpid(), signal.SIGTERM)
+
+    def stop(self) -> None:
+        """Wait for its schedule to be put away, not for long."""
+        self._asked = True
+        self._service.stop(wait=False)
+        self.join(_BEAT_PATIENCE_S)
 
 
 def stay(name: str, slot: int) -> None:

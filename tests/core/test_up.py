@@ -279,7 +279,7 @@ def shell(data, code):
 @pytest.mark.fault
 def test_whatever_is_killed_comes_back(portal):
     web, work = portal.child("reliability_portal.web"), portal.child("reliability_portal.work")
-    wait_until(lambda: len(portal.children(of=work)) == 4, "both workers, the drain and beat run")
+    wait_until(lambda: len(portal.children(of=work)) == 2, "the worker and the drain run")
     for victim in (
         next(iter(portal.children(of=web))),
         next(iter(portal.children(of=work))),
@@ -293,7 +293,7 @@ def test_whatever_is_killed_comes_back(portal):
         wait_until(lambda: portal.status() == 200, "the portal answers again")
     wait_until(lambda: len(portal.children()) == 4, "web, work, Valkey and PostgreSQL run")
     wait_until(
-        lambda: len(portal.children(of=portal.child("portal.work"))) == 4, "workers, the drain and beat run"
+        lambda: len(portal.children(of=portal.child("portal.work"))) == 2, "the worker and the drain run"
     )
     wait_until(lambda: shell(portal.data, READS).returncode == 0, "the database and the cache answer")
     assert portal.process.poll() is None

@@ -140,7 +140,12 @@ def claims_of_the_dead_run_out(portal):
 
 
 def settled(portal):
+    """No step and no page left; the closing look, minutes after the last step, is had at once."""
     with database(portal) as link:
+        link.execute(
+            "UPDATE alerts_escalation SET next_at = clock_timestamp() WHERE state = 'active' "
+            "AND step >= jsonb_array_length(plan->'steps') AND next_at > clock_timestamp()"
+        )
         (left,) = link.execute(
             "SELECT (SELECT count(*) FROM alerts_escalation WHERE state IN ('active', 'paused')) + "
             "(SELECT count(*) FROM alerts_page WHERE state IN ('pending', 'claimed') AND kind = 'webhook')"

@@ -89,8 +89,9 @@ def feed(lasts_s, rate_per_s, url):
 
 def _policy(url):
     """Two steps two seconds apart, two rounds: four pages for each alert that nobody acknowledges."""
-    from apps.alerts.models import Channel, EscalationPolicy, EscalationStep
     from django.contrib.auth.models import User
+
+    from apps.alerts.models import Channel, EscalationPolicy, EscalationStep
 
     fallback = User.objects.create(username="carol", email="carol@example.org")
     policy = EscalationPolicy.objects.create(

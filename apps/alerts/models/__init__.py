@@ -4,11 +4,13 @@ One file for each part; imported from here.
 """
 
 from apps.alerts.models.alerts import Alert, AlertQuerySet, AlertState
+from apps.alerts.models.drills import Drill, DrillPlan
 from apps.alerts.models.oncall import CalendarLink, Layer, LayerMember, Override, PersonZone, Schedule
 from apps.alerts.models.pages import Attempt, Escalation, EscalationQuerySet, EscalationState, Page, PageState
 from apps.alerts.models.policies import EscalationPolicy, EscalationStep
 from apps.alerts.models.rules import AlertRule, RuleState, measures
 from apps.alerts.models.targets import Channel, ContactMethod, channel_kinds
+from apps.alerts.models.watchdog import Watchdog
 
 __all__ = [
     "Alert",
@@ -19,6 +21,8 @@ __all__ = [
     "CalendarLink",
     "Channel",
     "ContactMethod",
+    "Drill",
+    "DrillPlan",
     "Escalation",
     "EscalationPolicy",
     "EscalationQuerySet",
@@ -32,6 +36,7 @@ __all__ = [
     "PersonZone",
     "RuleState",
     "Schedule",
+    "Watchdog",
     "channel_kinds",
     "measures",
 ]

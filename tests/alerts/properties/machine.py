@@ -36,8 +36,10 @@ class Pager(RuleBasedStateMachine):
         policies = self.world.policies
         self.world.trigger(key, severity, policies[pick % len(policies)] if policies else None)
 
-    @rule(pick=PICK, verb=VERBS, stale=st.sampled_from([0, 0, 0, 1]))
+    @rule(pick=st.integers(0, 9), verb=VERBS, stale=st.sampled_from([0, 0, 0, 1]))
     def act(self, pick, verb, stale):
+        if pick >= len(self.world.alerts):  # people mostly sleep: else nothing would be left to page for
+            return
         pk = self._alert(pick)
         self.world.act(verb, pk, self.world.alerts[pk][1] - stale)
 
@@ -95,6 +97,11 @@ class Pager(RuleBasedStateMachine):
 
     @rule(seconds=st.sampled_from([1, 5, 30, 61, 61, 400, 4000, 90_000, -30, -4000]))
     def clock(self, seconds):
+        self.world.now += timedelta(seconds=seconds)
+
+    @rule(twice=st.booleans(), seconds=st.sampled_from([61, 400, 90_000]))
+    def nobody_works_after_a_step(self, twice, seconds):
+        self.world.escalate(twice)
         self.world.now += timedelta(seconds=seconds)
 
     @precondition(lambda self: self.world.policies)

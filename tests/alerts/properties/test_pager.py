@@ -16,7 +16,7 @@ HISTORIES = settings(
 )
 # The same histories each time, and the first one that shows the fault is enough.
 UNTIL_FOUND = settings(
-    HISTORIES, max_examples=60, derandomize=True, database=None, phases=[Phase.generate],
+    HISTORIES, max_examples=80, stateful_step_count=30, derandomize=True, database=None, phases=[Phase.generate],
     report_multiple_bugs=False, print_blob=False,
 )  # fmt: skip
 KNOWN = [

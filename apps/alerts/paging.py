@@ -8,7 +8,7 @@ from django.db.models import F
 from django.db.models.functions import Greatest
 
 from apps.alerts import escalation
-from apps.alerts.models import Alert, Escalation, EscalationPolicy, EscalationState
+from apps.alerts.models import Alert, Escalation, EscalationPolicy, EscalationState, EscalationStep
 from apps.alerts.planning import people_facts, plan_for, plans_for
 from apps.alerts.walking import escalate_due
 from apps.audit import services as audit
@@ -28,10 +28,14 @@ __all__ = (
 )
 
 
+_TURNS = 2**30  # far above any number of people, far below the column's end
+
+
 @transaction.atomic
 def start_escalation(*, alert: Alert, policy: EscalationPolicy, now: datetime) -> Escalation | None:
     """Freeze the policy's plan for this episode of the alert; None when it began already."""
-    made = plan_for(policy, now)
+    policy = _next_turn(policy)
+    made = plan_for(policy, now, alert.severity)
     first = escalation.first_stop(made)
     begun = {
         "policy_name": policy.name, "plan": made.to_json(), "step": first.step, "cycle": first.cycle,
@@ -55,6 +59,14 @@ def start_escalation(*, alert: Alert, policy: EscalationPolicy, now: datetime) -
             tone="bad" if wrong else "neutral", data={"escalation": stored.pk},
         )  # fmt: skip
     return stored
+
+
+def _next_turn(policy: EscalationPolicy) -> EscalationPolicy:
+    """Each start takes a turn of its own: the UPDATE holds the step until the plan is stored. The policy, read anew
+    where it has turns."""
+    robins = EscalationStep.objects.filter(policy=policy, kind=EscalationStep.Kind.ROUND_ROBIN)
+    taken = robins.update(turn=(F("turn") + 1) % _TURNS)
+    return EscalationPolicy.objects.get(pk=policy.pk) if taken else policy
 
 
 def stop_escalations(alert_ids: Iterable[int]) -> int:

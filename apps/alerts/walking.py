@@ -92,7 +92,7 @@ def _in_order(model: type[Escalation] | type[Alert], names: str) -> tuple[str, .
     return tuple(field.attname for field in model._meta.concrete_fields if field.attname in wanted)
 
 
-_RUN = _in_order(Escalation, "id version epoch cycle step policy_name started_at")
+_RUN = _in_order(Escalation, "id version epoch cycle step policy_name next_at started_at")
 _ALERT = _in_order(
     Alert,
     "id dedup_key project_id component_id incident_id policy_id title sentence severity epoch triggered_at",
@@ -176,16 +176,20 @@ def _step(one: Due, made: Plan, now: datetime) -> Move:
     run = one.run
     stop = escalation.next_stop(made, run.cycle, run.step)
     next_at = now + timedelta(seconds=max(stop.wait_s, 1))  # never two steps of one run in one tick
-    pages = _pages(one, made.steps[run.step].in_round(run.cycle), now, delivery.page_deadline(now, next_at))
+    here, deadline = made.steps[run.step], delivery.page_deadline(now, next_at)
+    pages = _pages(one, here.in_round(run.cycle), now, deadline, here.urgency)
     return Move(one, pages, stop, next_at)
 
 
-def _pages(one: Due, targets: Sequence[Target], now: datetime, deadline: datetime) -> list[outbox.Row]:
+def _pages(
+    one: Due, targets: Sequence[Target], now: datetime, deadline: datetime, urgency: str = ""
+) -> list[outbox.Row]:
     if not targets:
         return []
     told = messages.page(one.alert, one.run, messages.url_of(one.alert))
     return [
-        outbox.row_for(one.run, one.alert, target, told, deadline=deadline, now=now) for target in targets
+        outbox.row_for(one.run, one.alert, target, told, deadline=deadline, now=now, urgency=urgency)
+        for target in targets
     ]
 
 

@@ -12,9 +12,9 @@ from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 from django.utils.safestring import SafeString
 
-from apps.alerts import channel_services, escalation, paging, services
+from apps.alerts import channel_services, escalation, paging, planning, services
 from apps.alerts.doors import admin as doors_admin  # noqa: F401 - registers
-from apps.alerts.forms import ChannelForm, ContactMethodForm, RuleForm, StepForm
+from apps.alerts.forms import ChannelForm, ContactMethodForm, RuleForm
 from apps.alerts.models import (
     Alert,
     AlertRule,
@@ -27,6 +27,7 @@ from apps.alerts.models import (
     Page,
 )
 from apps.alerts.oncall import admin as oncall_admin  # noqa: F401 - registers
+from apps.alerts.policy_forms import PolicyForm, StepForm
 from apps.alerts.rule_history import panel as rule_panel
 from apps.alerts.services import Act
 from apps.audit.admin import AuditedAdmin
@@ -104,6 +105,20 @@ class StepInline(admin.StackedInline):
     form = StepForm
     extra = 0
     autocomplete_fields = ("users", "team", "schedule", "channel")
+    fieldsets = (
+        (None, {"fields": (("order", "kind", "wait_before_s"), "users", ("team", "schedule", "channel"))}),
+        ("How", {"fields": (("urgency", "skip_if_empty"),), "classes": ("collapse",)}),
+        (
+            "Gate: what follows runs only",
+            {
+                "fields": (
+                    "gate_weekdays", ("gate_from", "gate_until", "gate_zone"),
+                    ("gate_holidays", "gate_severity", "gate_skips"),
+                ),
+                "classes": ("collapse",),
+            },
+        ),
+    )  # fmt: skip
 
 
 class PolicyList(ChangeList):
@@ -125,9 +140,8 @@ class EscalationPolicyAdmin(AuditedAdmin):
     list_select_related = ("fallback_user",)
     search_fields = ("name",)
     autocomplete_fields = ("fallback_user",)
-    fields = (
-        "name", "description", "fallback_user", "repeat_count", "repeat_wait_s", "is_default",
-    )  # fmt: skip
+    form = PolicyForm
+    fields = PolicyForm.Meta.fields
     inlines = (StepInline,)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[EscalationPolicy]:
@@ -160,10 +174,14 @@ class EscalationPolicyAdmin(AuditedAdmin):
 
 def preview_context(policy: EscalationPolicy) -> dict[str, Any]:
     """`preview` rows and `preview_warnings` for the policy's page, by the engine's own walk."""
-    lines = list(escalation.preview(paging.plan_for(policy, timezone.now())))
+    now = timezone.now()
+    lines = list(escalation.preview(paging.plan_for(policy, now)))
     return {
         "preview": [_preview_row(line) for line in lines if not line.problem],
-        "preview_warnings": [line.label for line in lines if line.problem],
+        "preview_warnings": [
+            *(line.label for line in lines if line.problem),
+            *planning.doubts_of(policy, now),
+        ],
     }
 
 

@@ -162,7 +162,7 @@ def _steps(
     for cycle in range(policy.repeat_count + 1):
         pending = timedelta(seconds=policy.repeat_wait_s if cycle else 0)
         made = []
-        for step, guards in _guarded(policy.steps):
+        for step, guards in guarded(policy.steps):
             due = at + pending + timedelta(seconds=step.wait_before_s)
             shut = next((why for gate in guards if (why := why_shut(gate, due, severity))), "")
             made.append(_left_out(step, shut) if shut else _step(step, people, due, cycle))
@@ -172,7 +172,7 @@ def _steps(
     return tuple(_of_all_rounds(column) for column in zip(*rounds, strict=True))
 
 
-def _guarded(steps: Iterable[StepFacts]) -> Iterator[tuple[StepFacts, list[Gate]]]:
+def guarded(steps: Iterable[StepFacts]) -> Iterator[tuple[StepFacts, list[Gate]]]:
     """Each step with the gates before it that guard it."""
     over: list[tuple[Gate, int]] = []
     for n, step in enumerate(steps):

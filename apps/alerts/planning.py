@@ -9,6 +9,7 @@ from django.contrib.auth import get_user_model
 from django.db.models import Prefetch, prefetch_related_objects
 
 from apps.alerts import channels, escalation
+from apps.alerts.doubts import doubts
 from apps.alerts.escalation import ChannelFacts, MethodFacts, PersonFacts, Plan, PolicyFacts, StepFacts
 from apps.alerts.gates import Gate
 from apps.alerts.models import Channel, ContactMethod, EscalationPolicy, EscalationStep
@@ -87,6 +88,12 @@ def _person_facts(user: Any) -> PersonFacts:
 def plan_for(policy: EscalationPolicy, now: datetime, severity: str = Severity.CRITICAL) -> Plan:
     """The plan of a policy as of now: what the engine freezes and what the preview shows."""
     return plans_for([policy], now, severity)[policy.pk]
+
+
+def doubts_of(policy: EscalationPolicy, now: datetime) -> list[str]:
+    """What is odd about a policy as it stands, in sentences."""
+    made = plan_for(policy, now)  # and its steps are prefetched
+    return list(doubts(policy_facts(policy, {}), made, now))
 
 
 def plans_for(

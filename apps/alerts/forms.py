@@ -1,8 +1,7 @@
 """Forms of rules, channels and contact methods: what they refuse, and secrets that go in and never come out."""
 
 import re
-from collections.abc import Callable
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from django import forms
@@ -116,8 +115,6 @@ def check_address(kind: str, address: str, *, required: bool) -> None:
         return
     check = _CHECKS.get(kind, check_url)
     check(address)
-        address
-    )
 
 
 def check_slack_channel(address: str) -> None:

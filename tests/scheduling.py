@@ -14,6 +14,7 @@ GROUPS = {
     "tests/sdks/": "portals",
     "tests/loop/test_faults.py": "processes",
     "tests/core/test_up.py": "processes",
+    "tests/alerts/doors/test_real_senders.py": "processes",
     "tests/core/test_embedded.py": "processes",
     "tests/demo/test_demo.py": "demo",
     "tests/hostile/": "hostile",

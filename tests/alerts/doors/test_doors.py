@@ -203,3 +203,14 @@ def test_bytes_of_any_kind_are_refused(raw):
         for url in (f"/api/integrations/alertmanager/{key}/", "/v2/enqueue", "/v2/change/enqueue"):
             assert client.post(url, raw, "application/json").status_code == 400
         transaction.set_rollback(True)
+
+
+@pytest.mark.django_db
+def test_a_tick_forgets_what_is_over_for_long(client):
+    from apps.alerts.tasks import retain
+
+    with time_machine.travel(NOW, tick=False):
+        _, key = make_integration()
+        knock(client, key, am_body(am_alert()))
+    assert retain(now=at(86_400), slot=0).said == "0 occurrences and 0 links forgotten"
+    assert retain(now=at(86_400 * 40), slot=0).said == "1 occurrences and 0 links forgotten"

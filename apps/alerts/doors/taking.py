@@ -79,7 +79,8 @@ class Sorting:
             key=self.key(event), title=event.title, severity=severity, project=self.integration.project,
             component=self.component(event.component), sentence=event.sentence, labels=event.labels,
             policy=self.policy(severity), first_seen_at=min(event.starts_at or now, now),
-            opens_incident=self.integration.opens_incident, reopen_within_s=self.integration.reopen_window_s,
+            integration=self.integration, opens_incident=self.integration.opens_incident,
+            reopen_within_s=self.integration.reopen_window_s,
         )  # fmt: skip
 
 

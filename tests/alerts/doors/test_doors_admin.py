@@ -160,3 +160,14 @@ def test_the_list_says_which_receive(as_admin):
     IntegrationKey.objects.exclude(integration=integration).delete()
     page = as_admin.get(url("changelist")).content.decode()
     assert "No key" in page and "Receives" in page and "Pages nobody" in page
+
+
+def test_an_alert_says_which_tool_sent_it_and_where_that_speaks_of_it(as_admin):
+    integration, key = make_integration(pages_from="critical")
+    as_admin.post(
+        f"/api/integrations/alertmanager/{key}/", am_body(am_alert(severity="info")), "application/json"
+    )
+    page = as_admin.get(f"/admin/alerts/alert/{Alert.objects.get().pk}/change/").content.decode()
+    assert integration.name in page and 'href="http://prometheus.example.org/graph?g0.expr=up"' in page
+    assert "Its integration pages nobody" in page
+    assert Alert.objects.get().incident.opened_by == f"integration: {integration.name}"

@@ -303,7 +303,9 @@ def resolve_incident(*, incident: Incident, act: Act) -> bool:
 
 
 @transaction.atomic
-def move_incident(*, incident: Incident, actor: Any, now: datetime, via: str = "api", **move: Any) -> Incident:
+def move_incident(
+    *, incident: Incident, actor: Any, now: datetime, via: str = "api", **move: Any
+) -> Incident:
     """A transition as apps.incidents.services.move makes it, with what it refuses; where it ends the incident its
     alerts end with it. They are held first, so that nobody pages for one between the two."""
     held = list(_locked(Alert.objects.open().filter(incident=incident)))

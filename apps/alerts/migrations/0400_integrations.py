@@ -11,7 +11,7 @@ import apps.alerts.models.integrations
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("alerts", "0005_schedule_steps"),
+        ("alerts", "0006_breaker"),
         ("projects", "0004_quotas_and_key_use"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]

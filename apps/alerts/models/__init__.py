@@ -4,6 +4,8 @@ One file for each part; imported from here.
 """
 
 from apps.alerts.models.alerts import Alert, AlertQuerySet, AlertState
+from apps.alerts.models.delivery import Breaker
+from apps.alerts.models.drills import Drill, DrillPlan
 from apps.alerts.models.integrations import (
     AnswerLink,
     Integration,
@@ -17,6 +19,7 @@ from apps.alerts.models.pages import Attempt, Escalation, EscalationQuerySet, Es
 from apps.alerts.models.policies import EscalationPolicy, EscalationStep
 from apps.alerts.models.rules import AlertRule, RuleState, measures
 from apps.alerts.models.targets import Channel, ContactMethod, channel_kinds
+from apps.alerts.models.watchdog import Watchdog
 
 __all__ = [
     "Alert",
@@ -25,9 +28,12 @@ __all__ = [
     "AlertState",
     "AnswerLink",
     "Attempt",
+    "Breaker",
     "CalendarLink",
     "Channel",
     "ContactMethod",
+    "Drill",
+    "DrillPlan",
     "Escalation",
     "EscalationPolicy",
     "EscalationQuerySet",
@@ -45,6 +51,7 @@ __all__ = [
     "PersonZone",
     "RuleState",
     "Schedule",
+    "Watchdog",
     "channel_kinds",
     "door_kinds",
     "measures",

@@ -113,7 +113,9 @@ class IntegrationKey(models.Model):
     expires_at = models.DateTimeField(null=True, editable=False)
     revoked_at = models.DateTimeField(null=True, editable=False)
     last_used_at = models.DateTimeField(null=True, editable=False)
-    recent = ArrayField(models.BigIntegerField(), default=list, editable=False)  # milliseconds since 1970, oldest first
+    recent = ArrayField(
+        models.BigIntegerField(), default=list, editable=False
+    )  # milliseconds since 1970, oldest first
 
     objects = IntegrationKeyQuerySet.as_manager()
 

@@ -295,16 +295,4 @@ class Migration(migrations.Migration):
                 "indexes": [models.Index(fields=["heard_at"], name="alerts_occurrence_heard")],
             },
         ),
-        migrations.AddField(
-            model_name="alert",
-            name="integration",
-            field=models.ForeignKey(
-                blank=True,
-                help_text="The door it came through, if another tool sent it.",
-                null=True,
-                on_delete=django.db.models.deletion.SET_NULL,
-                related_name="alerts",
-                to="alerts.integration",
-            ),
-        ),
     ]

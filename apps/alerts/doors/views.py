@@ -21,7 +21,7 @@ from apps.alerts.doors import alertmanager, events_v2, mapped
 from apps.alerts.doors.events import Event, Heard
 from apps.alerts.doors.events_v2 import InvalidEvent
 from apps.alerts.doors.keys import KEY_LENGTH, Admitted, admit, note_rejected, note_truncated
-from apps.alerts.doors.taking import Taken, take, take_change
+from apps.alerts.doors.taking import OutOfTime, Taken, take, take_change
 from apps.alerts.models import Integration
 from apps.core import jsontext, problems
 from apps.core.refusal import Refused, TooManyLarge
@@ -130,12 +130,13 @@ def door(
             if isinstance(error.__cause__, TooManyLarge):
                 return away()
             raise  # too slow, or gone: the server's own answer
-        except (Busy, Error, ValidationError) as error:
-            if not isinstance(
-                error, Busy
-            ):  # the edge of one request: the sender comes again, and we know why
-                log.error("door failed", door=request.resolver_match.route if request.resolver_match else "",
-                          exc_info=error)  # fmt: skip
+        except (Busy, OutOfTime) as busy:
+            log.warning("door is busy", reason=repr(busy))
+            return away()
+        except (Error, ValidationError) as error:
+            # The edge of one request: the sender comes again, and we know why.
+            route = request.resolver_match.route if request.resolver_match else ""
+            log.error("door failed", door=route, exc_info=error)
             return away()
 
     return view

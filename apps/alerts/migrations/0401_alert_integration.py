@@ -6,7 +6,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("alerts", "0600_drills_and_watchdog"),
+        ("alerts", "0601_bundles"),
     ]
 
     operations = [

@@ -206,6 +206,17 @@ def test_after_the_last_step_the_fallback_is_paged_and_where_that_is_oneself_it_
     assert "paging the fallback Carol now" in said[0] and "tell somebody yourself" in said[1]
 
 
+def test_a_fallback_that_was_paged_already_is_not_said_to_be_paged_again(client):
+    alert, found = make_paged((0, make_responder()), (0, make_user("bob")), fallback=make_user("carol"))
+    found |= paged(alert, at(2))
+    client.post(found["alice"] + "/escalate")
+    paged(alert, at(4))
+    client.post(found["bob"] + "/decline")
+    said = TimelineEntry.objects.get(action="alert.decline").text
+    assert "the fallback Carol was paged already" in said
+    assert Page.objects.filter(user__username="carol").count() == 1
+
+
 def test_resolving_needs_the_role(client):
     alert, found = make_paged((0, make_responder()), (0, make_user("bob")))
     found |= paged(alert, at(2))

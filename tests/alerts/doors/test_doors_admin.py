@@ -37,6 +37,7 @@ def test_it_is_made_in_the_admin_with_its_words_tidied_and_audited(as_admin):
     words = json.dumps({" Page ": "SEV1", "ticket": "warning"})
     answer = as_admin.post(url("add"), fields(severity_map=words, policy=make_policy().pk))
     assert answer.status_code == 302, answer.context["errors"]
+    assert answer["Location"] == url("change", Integration.objects.get().pk)
     assert Integration.objects.get().severity_map == {"page": "critical", "ticket": "warning"}
     assert AuditEvent.objects.filter(action="integration.create").exists()
 

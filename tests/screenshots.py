@@ -1,11 +1,13 @@
 """`make docs`: pictures of each page in light, dark and at phone width, from a portal with the demo story."""
 
+import re
 import sys
+import time
 from pathlib import Path
 
 from tests.browser import chromium
 from tests.browser.chromium import Visitor
-from tests.loop.portal import running_portal
+from tests.loop.portal import Portal, running_portal
 
 FOLDER = Path(__file__).parent.parent / "docs" / "screenshots"
 MODES = {"light-1440": (1440, 900, False), "dark-1440": (1440, 900, True), "light-390": (390, 844, False)}
@@ -33,7 +35,21 @@ PAGES = {
     "analytics-weekly": "/admin/analytics/?tab=weekly",
     "analytics-30d": "/admin/analytics/?range=30d",
     "open-incident": "/admin/incidents/incident/add/",
+    "integration": "/admin/alerts/integration/add/",
 }
+PHONES = {"light-390": False, "dark-390": True}
+_LINK = re.compile(r"/answer/[\w-]{24}")
+
+
+def answer_path(portal: Portal) -> str:
+    """The link of a page that the demo's policy sent, out of the kept mail."""
+    until = time.monotonic() + 60
+    while time.monotonic() < until:
+        for kept in sorted((portal.data / "mail").glob("*"), reverse=True):
+            if found := _LINK.search(kept.read_text(errors="replace").replace("=\n", "")):
+                return found.group()
+        time.sleep(0.5)
+    raise LookupError("no kept mail carries a link")
 
 
 def take(person: Visitor, mode: str, wanted: set[str]) -> None:
@@ -61,10 +77,16 @@ def main() -> int:
         return 1
     FOLDER.mkdir(parents=True, exist_ok=True)
     complaints: list[str] = []
+    wanted = set(sys.argv[1:])
     with running_portal(PORTAL_DEMO="1") as portal, chromium.browser(path) as browser:
         for mode, (width, height, dark) in MODES.items():
             person = chromium.visitor(portal, browser, width=width, height=height, dark=dark)
-            take(person, mode, set(sys.argv[1:]))
+            take(person, mode, wanted)
+            complaints += person.complaints
+        for mode, dark in PHONES.items() if not wanted or "answer" in wanted else ():
+            person = chromium.visitor(portal, browser, width=390, height=844, dark=dark)
+            person.go(answer_path(portal))
+            person.shot(FOLDER / f"answer-{mode}.png")
             complaints += person.complaints
     sys.stderr.write("".join(f"{complaint}\n" for complaint in complaints))
     return 1 if complaints else 0

@@ -330,13 +330,13 @@ class AlertAdmin(ButtonsMixin, FastListMixin, ReadOnlyMixin):
         "acked_by",
         "incident",
     )
-    list_filter = (OpenFirst, "severity", "project")
+    list_filter = (OpenFirst, "severity", "project", "integration")
     list_select_related = ("component", "incident")
     search_fields = ("title", "=dedup_key")
     change_form_template = "admin/alerts/alert/change_form.html"
     inlines = (AlertPages,)
     fields = (
-        "title", "sentence", "severity", "state", "project", "component", "incident", "rule", "policy",
+        "title", "sentence", "severity", "state", "project", "component", "incident", "rule", "integration", "policy",
         "value", "count", "epoch", "first_seen_at", "triggered_at", "last_seen_at", "acked_at", "acked_by",
         "acked_via", "resolved_at", "resolved_by", "resolved_via", "labels", "dedup_key",
     )  # fmt: skip

@@ -34,6 +34,7 @@ class AlertSerializer(serializers.ModelSerializer):
     component = serializers.CharField(source="component.name", default="", read_only=True)
     project = serializers.CharField(source="project.slug", read_only=True)
     rule = serializers.CharField(source="rule.name", default="", read_only=True)
+    integration = serializers.CharField(source="integration.name", default="", read_only=True)
     incident = serializers.IntegerField(source="incident_id", read_only=True, allow_null=True)
     dedupKey = serializers.CharField(source="dedup_key", read_only=True)
     firstSeenAt = serializers.DateTimeField(source="first_seen_at", read_only=True)
@@ -48,8 +49,8 @@ class AlertSerializer(serializers.ModelSerializer):
         model = Alert
         fields = (
             "id", "title", "sentence", "severity", "state", "epoch", "count", "value", "component",
-            "project", "rule", "incident", "labels", "dedupKey", "firstSeenAt", "triggeredAt", "lastSeenAt",
-            "acknowledgedAt", "acknowledgedBy", "resolvedAt", "resolvedBy",
+            "project", "rule", "integration", "incident", "labels", "dedupKey", "firstSeenAt", "triggeredAt",
+            "lastSeenAt", "acknowledgedAt", "acknowledgedBy", "resolvedAt", "resolvedBy",
         )  # fmt: skip
 
 
@@ -89,7 +90,7 @@ class AlertList(generics.ListAPIView):
 
     def get_queryset(self) -> QuerySet[Alert]:
         """Open ones unless a state is asked for."""
-        alerts = Alert.objects.select_related("component", "project", "rule")
+        alerts = Alert.objects.select_related("component", "project", "rule", "integration")
         return alerts if self.request.query_params.get("state") else alerts.open()
 
 
@@ -109,7 +110,7 @@ class AlertDetail(generics.RetrieveAPIView):
 
     permission_classes = (scope("api:read", "alerts.view_alert"),)
     serializer_class = AlertSerializer
-    queryset = Alert.objects.select_related("component", "project", "rule")
+    queryset = Alert.objects.select_related("component", "project", "rule", "integration")
 
 
 class ActSerializer(serializers.Serializer):
@@ -123,7 +124,7 @@ class AlertAct(generics.GenericAPIView):
 
     permission_classes = (scope("alerts:write", "alerts.acknowledge_alert"),)
     serializer_class = ActSerializer
-    queryset = Alert.objects.select_related("component", "project", "rule")
+    queryset = Alert.objects.select_related("component", "project", "rule", "integration")
     service: Any = None
 
     @extend_schema(request=ActSerializer, responses=AlertSerializer)

@@ -222,6 +222,7 @@ def cancel_pages_of(page_id: int, *, now: datetime) -> None:
 def record_result(page: Page, receipt: Receipt, *, started_at: datetime, now: datetime) -> str:
     """Keep the receipt and what follows from it; the page's new state, or "late" when the claim was lost
     meanwhile."""
+    links.detach(page)
     state = _record(page, receipt, started_at, now)
     if state == PageState.FAILED and page.escalation_id:
         _hurry(page, now)

@@ -8,6 +8,7 @@ from apps.alerts.models.delivery import Breaker
 from apps.alerts.models.drills import Drill, DrillPlan
 from apps.alerts.models.integrations import (
     AnswerLink,
+    InboundAnswer,
     Integration,
     IntegrationKey,
     IntegrationKeyQuerySet,
@@ -40,6 +41,7 @@ __all__ = [
     "EscalationQuerySet",
     "EscalationState",
     "EscalationStep",
+    "InboundAnswer",
     "Integration",
     "IntegrationKey",
     "IntegrationKeyQuerySet",

@@ -13,6 +13,7 @@ from django.utils import timezone
 from django.utils.safestring import SafeString
 
 from apps.alerts import channel_services, escalation, paging, services
+from apps.alerts.confidence import preview as previews
 from apps.alerts.forms import ChannelForm, ContactMethodForm, RuleForm, StepForm
 from apps.alerts.models import (
     Alert,
@@ -158,27 +159,11 @@ class EscalationPolicyAdmin(AuditedAdmin):
 
 
 def preview_context(policy: EscalationPolicy) -> dict[str, Any]:
-    """`preview` rows and `preview_warnings` for the policy's page, by the engine's own walk."""
-    lines = list(escalation.preview(paging.plan_for(policy, timezone.now())))
-    return {
-        "preview": [_preview_row(line) for line in lines if not line.problem],
-        "preview_warnings": [line.label for line in lines if line.problem],
-    }
-
-
-def _preview_row(line: escalation.Line) -> dict[str, str]:
-    again = f", round {line.round}" if line.round > 1 else ""
-    return {
-        "after": f"+{_minutes(line.at_s)}{again}",
-        "who": line.label,
-        "by": line.kind,
-        "address": line.address,
-    }
-
-
-def _minutes(seconds: int) -> str:
-    whole, rest = divmod(seconds, 60)
-    return f"{whole} min {rest} s" if rest else f"{whole} min"
+    """`now` and `saturday`: whom the policy would page then, by the engine's own walk; for the policy's page."""
+    now = timezone.now()
+    night = previews.saturday_night(now, timezone.get_current_timezone())
+    moments = (("If it fired now", now), (f"If it fired {previews.clock(night)}", night))
+    return {"previews": [(title, previews.preview(policy, at, now)) for title, at in moments]}
 
 
 @admin.register(Channel)
@@ -249,6 +234,12 @@ class ContactMethodAdmin(AuditedAdmin):
     search_fields = ("user__username", "address")
     autocomplete_fields = ("user",)
     may_delete = True
+
+    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
+        """Another address is not the one that was proven."""
+        if change and {"kind", "address", "user"} & set(form.changed_data):
+            obj.verified_at = None
+        super().save_model(request, obj, form, change)
 
 
 class OpenFirst(admin.SimpleListFilter):

@@ -210,3 +210,13 @@ def test_the_api_says_the_same_without_addresses(client):
     )  # fmt: skip
     assert (carol["reachable"], carol["ways"][0]["state"]) == (True, "ok")
     assert "example.org" not in answer.content.decode()
+
+
+def test_the_home_page_says_it_to_who_may_see_policies(client):
+    make_policy((0, make_user("alice")), fallback=verified("carol", verified_at=timezone.now()))
+    viewer = make_user("bob", is_staff=True)
+    client.force_login(viewer)
+    assert "Who can be reached" not in client.get(reverse("admin:index")).content.decode()
+    viewer.groups.add(Group.objects.get(name="Viewer"))
+    text = client.get(reverse("admin:index")).content.decode()
+    assert "1 of 2 people may not be reached." in text and "Never verified" in text

@@ -52,5 +52,5 @@ class PreviewForm(forms.Form):
         """When it fires, of a valid form."""
         when, at = self.cleaned_data.get("when"), self.cleaned_data.get("at")
         if when == SATURDAY:
-            return saturday_night(now, timezone.get_current_timezone())  # type: ignore[arg-type]
+            return saturday_night(now, timezone.get_current_timezone())
         return at if at and when != NOW else now

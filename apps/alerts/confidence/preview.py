@@ -104,7 +104,8 @@ def _twice(shown: list[Line], people: Mapping[int, Person]) -> Iterator[str]:
 
 def _row(line: Line, at: datetime, zones: Mapping[int, ZoneInfo], states: Mapping[int, str]) -> Row:
     due = at + timedelta(seconds=line.at_s)
-    wall = due.astimezone(zones[line.user_id]) if line.user_id in zones else None
+    zone = zones.get(line.user_id or 0)
+    wall = due.astimezone(zone) if zone else None
     again = f", round {line.round}" if line.round > 1 else ""
     state = states.get(line.user_id or 0, ways.OK)
     return Row(

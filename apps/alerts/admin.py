@@ -14,6 +14,7 @@ from django.utils.safestring import SafeString
 
 from apps.alerts import channel_services, escalation, paging, services
 from apps.alerts.confidence import preview as previews
+from apps.alerts.doors import admin as doors_admin  # noqa: F401 - registers
 from apps.alerts.forms import ChannelForm, ContactMethodForm, RuleForm, StepForm
 from apps.alerts.models import (
     Alert,

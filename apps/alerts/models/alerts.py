@@ -28,6 +28,10 @@ class AlertQuerySet(models.QuerySet["Alert"]):
         """Triggered or acknowledged."""
         return self.exclude(state=AlertState.RESOLVED)
 
+    def real(self) -> "AlertQuerySet":
+        """Without drills: what lists and figures count."""
+        return self.filter(is_drill=False)
+
 
 class Alert(models.Model):
     """One thing that is wrong now. The database allows one open alert per deduplication key.
@@ -60,6 +64,7 @@ class Alert(models.Model):
     resolved_by = models.CharField(max_length=150, blank=True)
     resolved_via = models.CharField(max_length=16, blank=True)
     backfilled = models.BooleanField(default=False, editable=False)
+    is_drill = models.BooleanField(default=False, editable=False, help_text="A test of the way to people.")
 
     objects = AlertQuerySet.as_manager()
 

@@ -12,7 +12,7 @@ from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 from django.utils.safestring import SafeString
 
-from apps.alerts import channel_services, escalation, paging, services
+from apps.alerts import channel_services, escalation, measures, paging, services
 from apps.alerts.confidence import preview as previews
 from apps.alerts.doors import admin as doors_admin  # noqa: F401 - registers
 from apps.alerts.forms import ChannelForm, ContactMethodForm, RuleForm, StepForm
@@ -65,6 +65,7 @@ class AlertRuleAdmin(AuditedAdmin):
         rule = kwargs.get("obj") or AlertRule()
         if self.has_change_permission(request) or self.has_view_permission(request):
             context["past"] = rule_panel.panel(rule, request.GET)
+            context["measures"] = list(measures.registry.values())
         return super().render_change_form(request, context, *args, **kwargs)
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:

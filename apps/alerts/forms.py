@@ -8,7 +8,7 @@ from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
 from django.utils import timezone
 
-from apps.alerts import channels, measures, rule_checks, rules
+from apps.alerts import channels, rule_checks, rules
 from apps.alerts.models import AlertRule, Channel, ContactMethod, EscalationStep
 from apps.core import outbound
 from apps.projects.models import Project, ProjectKey
@@ -61,8 +61,9 @@ class RuleForm(forms.ModelForm):
         super().__init__(*args, **kwargs)
         self.initial.update(self.tried)
         if "condition" in self.fields:
-            known = ", ".join(f"{name} ({m.label.lower()})" for name, m in measures.registry.items())
-            self.fields["condition"].help_text = f"A measure, an operator and a number. Measures: {known}."
+            self.fields["condition"].help_text = (
+                "A measure, an operator and a number, with or without its unit: errorRate > 5 %, latencyP95 >= 1.5 s."
+            )
 
     def clean(self) -> dict[str, Any]:
         """The condition together with the threshold."""

@@ -40,6 +40,7 @@ def load(*, now: datetime, seed: int, say: Say, n_errors: int = story.ERRORS) ->
         people = _people()
         project = _project()
         components = _components(project)
+        _rule(components["API Services"])
         team = Team.objects.get(name=cast.TEAM)
         policy = _policy(people, oncall.write(people=people, team=team, at=now - story.OPEN_FOR))
     hits = errors(project=project, moments=story.moments(now, seed, n_errors), now=now, seed=seed, say=say)
@@ -111,6 +112,14 @@ def _policy(people: dict[str, Any], schedule: Schedule) -> EscalationPolicy:
     # Money: an alert about it stays until somebody says that it is over.
     AlertRule.objects.filter(code="payment-failures").update(resolve_after_s=0)
     return policy
+
+
+def _rule(component: Component) -> None:
+    """One that people made: its editor has a past to show."""
+    AlertRule.objects.create(
+        name="Errors in API Services", condition="errorCount > 20", window_s=300, for_s=60, resolve_after_s=600,
+        component=component, severity="error", description="More than twenty errors within five minutes.",
+    )  # fmt: skip
 
 
 # --- Errors -------------------------------------------------------------------------------------------------------

@@ -59,7 +59,7 @@ def take(person: Visitor, mode: str, wanted: set[str]) -> None:
             person.page.locator("#result_list a").filter(has_text="Errors in API Services").first.click()
             person.page.wait_for_load_state()
         if name == "rule-tried":
-            person.page.locator("#past_condition").fill("errorCount > 6")
+            person.page.locator("#past_condition").fill("errorCount > 3")
             person.page.locator(".trial__do button").click()
             person.page.wait_for_load_state()
         person.shot(FOLDER / f"{name}-{mode}.png")

@@ -61,9 +61,8 @@ class RuleForm(forms.ModelForm):
         super().__init__(*args, **kwargs)
         self.initial.update(self.tried)
         if "condition" in self.fields:
-            self.fields["condition"].help_text = (
-                "A measure, an operator and a number, with or without its unit: errorRate > 5 %, latencyP95 >= 1.5 s."
-            )
+            said = "A measure, an operator and a number, with or without its unit: errorRate > 5 %, latencyP95 >= 1.5 s."
+            self.fields["condition"].help_text = said
 
     def clean(self) -> dict[str, Any]:
         """The condition together with the threshold."""

@@ -314,13 +314,13 @@ class AlertAdmin(ButtonsMixin, FastListMixin, ReadOnlyMixin):
 
     list_display = (
         "title",
-        "severity",
-        "state",
+        "severity_badge",
+        "state_badge",
         "component",
         "count",
         "triggered_at",
         "acked_by",
-        "incident",
+        "incident_number",
     )
     list_filter = (OpenFirst, "severity", "project")
     list_select_related = ("component", "incident")
@@ -338,6 +338,23 @@ class AlertAdmin(ButtonsMixin, FastListMixin, ReadOnlyMixin):
         Button("resolve", "Resolve", "alerts.acknowledge_alert", _resolve,
                offered=lambda alert: alert.state != "resolved"),
     )  # fmt: skip
+
+    @admin.display(description="severity", ordering="severity")
+    def severity_badge(self, alert: Alert) -> SafeString:
+        """As shape and word."""
+        return badge(alert.severity)
+
+    @admin.display(description="state", ordering="state")
+    def state_badge(self, alert: Alert) -> SafeString:
+        """Firing, acknowledged or resolved."""
+        return (
+            badge("firing") if alert.state == "triggered" else badge(alert.state, alert.get_state_display())
+        )
+
+    @admin.display(description="incident", ordering="incident")
+    def incident_number(self, alert: Alert) -> str:
+        """INC-9; its title would take the line."""
+        return alert.incident.number if alert.incident else "–"
 
 
 class AttemptInline(admin.TabularInline):

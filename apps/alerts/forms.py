@@ -61,7 +61,7 @@ class RuleForm(forms.ModelForm):
         super().__init__(*args, **kwargs)
         self.initial.update(self.tried)
         if "condition" in self.fields:
-            said = "A measure, an operator and a number, with or without its unit: errorRate > 5 %, latencyP95 >= 1.5 s."
+            said = "A measure, an operator and a number, with its unit or without: errorRate > 5 %, latencyP95 > 1.5 s."
             self.fields["condition"].help_text = said
 
     def clean(self) -> dict[str, Any]:

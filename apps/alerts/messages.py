@@ -27,6 +27,11 @@ def url_of(alert: Alert) -> str:
     return f"{settings.SITE_URL}/admin/alerts/alert/{alert.pk}/change/"
 
 
+def list_url() -> str:
+    """Where several alerts stand together."""
+    return f"{settings.SITE_URL}/admin/alerts/alert/"
+
+
 def facts(alert: Alert, url: str) -> dict[str, Any]:
     """Facts of an alert as plain JSON."""
     return {

@@ -153,8 +153,9 @@ def put_off(page_id: int, *, until: datetime, now: datetime) -> None:
 
 
 @transaction.atomic
-def claim(page_id: int, *, now: datetime) -> Page | None:
-    """Take a page for one try, or None: somebody else has it, or its alert is no longer triggered.
+def claim(page_id: int, *, now: datetime, carrier: Page | None = None) -> Page | None:
+    """Take a page for one try, or None: somebody else has it, or its alert is no longer triggered. With a carrier it
+    goes in that page's message, before its own time.
 
     The alert is read FOR SHARE in a statement of its own: a condition inside the UPDATE would be judged by
     that statement's snapshot, and an acknowledgement that committed while it waited would be missed.
@@ -165,13 +166,18 @@ def claim(page_id: int, *, now: datetime) -> Page | None:
     if page["escalation_id"] and not _alert_still_triggered(page["alert_id"], page["epoch"]):
         cancel_pages_of(page_id, now=now)
         return None
-    free = Q(state=PageState.PENDING, next_try_at__lte=now) | Q(state=PageState.CLAIMED, lease_until__lt=now)
+    due = Q(state=PageState.PENDING) if carrier else Q(state=PageState.PENDING, next_try_at__lte=now)
+    free = due | Q(state=PageState.CLAIMED, lease_until__lt=now)
     lease_until = now + timedelta(seconds=delivery.LEASE_S)
     taken = Page.objects.filter(free, pk=page_id).update(
         state=PageState.CLAIMED, token=F("token") + 1, attempts=F("attempts") + 1, lease_until=lease_until,
-        next_try_at=lease_until,
+        next_try_at=lease_until, carrier=carrier,
     )  # fmt: skip
-    return links.attach(Page.objects.select_related("channel").get(pk=page_id), now=now) if taken else None
+    return (
+        links.attach(Page.objects.select_related("channel", "alert").get(pk=page_id), now=now)
+        if taken
+        else None
+    )
 
 
 def _alert_still_triggered(alert_id: int, epoch: int) -> bool:
@@ -247,6 +253,16 @@ def _next_way(page: Page, now: datetime) -> None:
     deadline = max(page.deadline, now + timedelta(seconds=delivery.MIN_LIFE_S))
     insert([page_for(page.escalation, page.alert, target, told, deadline=deadline, now=now,
                      step=page.step, cycle=page.cycle)])  # fmt: skip
+
+
+def lose(page: Page, error: str, *, now: datetime) -> None:
+    """A provider that had taken the page says later that it did not arrive: the person's next way begins at once."""
+    out = Q(state=PageState.SENT) | Q(state=PageState.CLAIMED)
+    if Page.objects.filter(out, pk=page.pk).update(
+        state=PageState.FAILED, failure=error[:300], lease_until=None
+    ):
+        _next_way(page, now)
+        _tell(page, PageState.FAILED, Receipt(delivery.PERMANENT, error), now)
 
 
 def _note_on_address(page: Page, receipt: Receipt, step: delivery.Next, now: datetime) -> None:

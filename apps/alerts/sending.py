@@ -1,6 +1,7 @@
 """Sending: pages are claimed and recorded here, on the tick's own thread; only the talking to providers is spread."""
 
 from collections import Counter
+from collections.abc import Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -9,7 +10,7 @@ from time import monotonic
 import structlog
 from django.db.models import Min
 
-from apps.alerts import breaker, channels, delivery, outbox
+from apps.alerts import breaker, channels, contacts, delivery, outbox
 from apps.alerts.channels import Receipt
 from apps.alerts.models import Breaker, Page, PageState
 from apps.core.secret_fields import SecretUnreadable
@@ -44,10 +45,20 @@ def deliver_due(*, now: datetime, limit: int = LIMIT) -> TickReport:
     work = Round(Clock(now), limit)
     with ThreadPoolExecutor(max_workers=THREADS) as pool:
         while work.goes_on():
-            while (page := work.next_page()) is not None:
-                work.flying[pool.submit(_send, page, *_secret(page))] = (page, work.clock.now())
+            while (parcel := work.next_parcel()) is not None:
+                told = contacts.message(parcel.page, parcel.others)
+                work.flying[pool.submit(_send, told, *_secret(parcel.page))] = parcel
             work.collect()
     return _report(work.states, work.clock.now())
+
+
+@dataclass(frozen=True)
+class Parcel:
+    """A claimed page, and those that go in its message."""
+
+    page: Page
+    others: Sequence[Page]
+    started_at: datetime
 
 
 class Round:
@@ -56,7 +67,7 @@ class Round:
 
     def __init__(self, clock: Clock, limit: int) -> None:
         self.clock, self._left = clock, limit
-        self.flying: dict[Future[Receipt], tuple[Page, datetime]] = {}
+        self.flying: dict[Future[Receipt], Parcel] = {}
         self.states: list[str] = []
         self._waiting: list[outbox.Due] = []
         self._asked_s = -REFILL_S
@@ -73,27 +84,32 @@ class Round:
             self._known = breaker.troubled()
         return bool(self._waiting or self.flying)
 
-    def next_page(self) -> Page | None:
-        """The next that is claimed; None if there is none, or no thread for it."""
+    def next_parcel(self) -> Parcel | None:
+        """What is claimed next; None if there is nothing, or no thread for it."""
         while len(self.flying) < THREADS and self._left > 0:
-            busy = Counter(breaker.lane_of(page) for page, _ in self.flying.values())
+            busy = Counter(breaker.lane_of(parcel.page) for parcel in self.flying.values())
             found = next((one for one in self._waiting if busy[one.lane] < THREADS_A_LANE), None)
             if found is None:
                 return None
             self._waiting.remove(found)
-            page = self._claimed(found)
-            if page is not None:
-                return page
+            parcel = self._claimed(found)
+            if parcel is not None:
+                return parcel
         return None
 
-    def _claimed(self, one: outbox.Due) -> Page | None:
+    def _claimed(self, one: outbox.Due) -> Parcel | None:
         now = self.clock.now()
         shut = breaker.shut_until(one.lane, self._known, now) if now < one.deadline else None
-        if shut is None:
-            self._left -= 1
-            return outbox.claim(one.pk, now=now)
-        outbox.put_off(one.pk, until=shut, now=now)
-        return None
+        if shut is not None:
+            outbox.put_off(one.pk, until=shut, now=now)
+            return None
+        course = contacts.course_of(one.pk, now=now)
+        if course.wait_until is not None:
+            contacts.hold(one.pk, until=course.wait_until)
+            return None
+        self._left -= 1
+        page = outbox.claim(one.pk, now=now)
+        return Parcel(page, contacts.claim_others(page, course, now=now), now) if page else None
 
     def collect(self) -> None:
         """Record what came back, within REFILL_S."""
@@ -101,10 +117,12 @@ class Round:
             return
         done, _ = wait(self.flying, timeout=REFILL_S, return_when=FIRST_COMPLETED)
         for future in done:
-            page, started_at = self.flying.pop(future)
+            parcel = self.flying.pop(future)
             receipt, now = future.result(), self.clock.now()
-            self.states.append(outbox.record_result(page, receipt, started_at=started_at, now=now))
-            self._judge(breaker.lane_of(page), receipt, now)
+            for page in (parcel.page, *parcel.others):
+                state = outbox.record_result(page, receipt, started_at=parcel.started_at, now=now)
+                self.states.append(state)
+            self._judge(breaker.lane_of(parcel.page), receipt, now)
 
     def _judge(self, lane: str, receipt: Receipt, now: datetime) -> None:
         if receipt.outcome in (delivery.TRANSIENT, delivery.AMBIGUOUS):

@@ -30,7 +30,7 @@ class BecauseSerializer(serializers.Serializer):
     reason = serializers.CharField()
 
 
-class PersonSerializer(serializers.Serializer):
+class ReachedSerializer(serializers.Serializer):
     """A person whom the days may page; `state` of their best way: ok, stale, unverified, failing, none or gone."""
 
     id = serializers.IntegerField()
@@ -59,7 +59,7 @@ class AuditSerializer(serializers.Serializer):
     sentence = serializers.CharField()
     since = serializers.DateTimeField()
     until = serializers.DateTimeField()
-    people = PersonSerializer(many=True)
+    people = ReachedSerializer(many=True)
     gaps = GapSerializer(many=True)
 
 

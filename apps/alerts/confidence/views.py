@@ -15,7 +15,7 @@ from apps.alerts.confidence import preview as previews
 from apps.alerts.confidence import reachability as audits
 from apps.alerts.confidence import verifying
 from apps.alerts.confidence.forms import PreviewForm
-from apps.alerts.models import ContactMethod, EscalationPolicy, PageState
+from apps.alerts.models import ContactMethod, EscalationPolicy
 
 SEE = "alerts.view_escalationpolicy"
 
@@ -76,7 +76,7 @@ def send_code(request: HttpRequest, pk: int) -> HttpResponse:
     """Send a code to an address, to be typed in on the page that follows."""
     method = _method(request, pk)
     page = verifying.send_code(method=method, now=timezone.now(), actor=request.user)
-    if page.state != PageState.SENT:
+    if not verifying.went_out(page):
         messages.error(request, f"The code did not go out: {page.failure or page.get_state_display()}")
         return redirect("alerts:reachability")
     messages.success(request, f"A code is on its way by {method.kind}.")

@@ -4,8 +4,6 @@ from datetime import datetime, time, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from django.utils import timezone
-
 from apps.alerts.models import ContactMethod
 from apps.alerts.models.oncall import Layer, LayerMember, Override, PersonZone, Schedule
 from apps.projects.models import Team
@@ -37,7 +35,7 @@ def write(*, people: dict[str, Any], team: Team, at: datetime) -> Schedule:
     for name, zone in cast.ZONES.items():
         PersonZone.objects.create(user=people[name], zone=zone)
     proven = [people[name] for name in people if name != "bob"]
-    ContactMethod.objects.filter(user__in=proven).update(verified_at=timezone.now())
+    ContactMethod.objects.filter(user__in=proven).update(verified_at=at)
     return schedule
 
 

@@ -322,6 +322,7 @@ FORMAT_MODULE_PATH = ["reliability_portal.formats"]
 USE_TZ = True
 TIME_ZONE = "UTC"
 # The zone that pages show until a person picks their own. Stored times are UTC whatever it says.
+CONTACT_TEST_DAYS = env_int("CONTACT_TEST_DAYS", 35, low=1, high=400)
 PORTAL_TIME_ZONE = env_text("PORTAL_TIME_ZONE", "UTC")
 
 # --- Mail -------------------------------------------------------------------------------------------------------

@@ -23,7 +23,13 @@ PAGES = {
     "action-items": "/admin/incidents/actionitem/",
     "alerts": "/admin/alerts/alert/",
     "rules": "/admin/alerts/alertrule/",
+    "rule": "/admin/alerts/alertrule/?q=Services",
+    "rule-tried": "/admin/alerts/alertrule/?q=Services",
     "policy": "/admin/alerts/escalationpolicy/1/change/",
+    "preview": "/admin/on-call/preview/?when=saturday",
+    "schedule": "/admin/alerts/schedule/1/change/",
+    "on-call": "/admin/on-call/",
+    "reachability": "/admin/on-call/reachability/",
     "pages-sent": "/admin/alerts/page/",
     "kept-mail": "/admin/mail/",
     "audit": "/admin/audit/auditevent/",
@@ -64,6 +70,13 @@ def take(person: Visitor, mode: str, wanted: set[str]) -> None:
         person.go(path)
         if name == "error-group":
             person.page.locator("#result_list a, .groups a, main a").filter(has_text="gateway").first.click()
+            person.page.wait_for_load_state()
+        if name.startswith("rule-") or name == "rule":
+            person.page.locator("#result_list a").filter(has_text="Errors in API Services").first.click()
+            person.page.wait_for_load_state()
+        if name == "rule-tried":
+            person.page.locator("#past_condition").fill("errorCount > 3")
+            person.page.locator(".trial__do button").click()
             person.page.wait_for_load_state()
         person.shot(FOLDER / f"{name}-{mode}.png")
         print(f"{name}-{mode}", flush=True)

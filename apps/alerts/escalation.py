@@ -281,7 +281,8 @@ def _from(made: Plan, cycle: int, step: int) -> Stop:
 
 @dataclass(frozen=True)
 class Line:
-    """One line of the preview: seconds after the start, the round (1 is the first), who, how, or what is wrong."""
+    """One line of the preview: seconds after the start, the round (1 is the first), who, how, or what is wrong.
+    `step` counts from 1; the fallback is after all steps."""
 
     at_s: int
     round: int
@@ -289,6 +290,8 @@ class Line:
     kind: str = ""
     address: str = ""
     problem: bool = False
+    user_id: int | None = None
+    step: int = 0
 
 
 def preview(made: Plan, rounds: int = 2) -> Iterator[Line]:
@@ -302,11 +305,15 @@ def preview(made: Plan, rounds: int = 2) -> Iterator[Line]:
     while not stop.closing and stop.cycle < rounds:
         at_s += stop.wait_s
         for target in made.steps[stop.step].in_round(stop.cycle):
-            yield Line(at_s, stop.cycle + 1, target.label, target.kind, target.address)
+            yield Line(
+                at_s, stop.cycle + 1, target.label, target.kind, target.address,
+                user_id=target.user_id, step=stop.step + 1,
+            )  # fmt: skip
         stop = next_stop(made, stop.cycle, stop.step)
     if stop.closing:
         at_s += stop.wait_s
         for target in made.fallback:
             yield Line(
-                at_s, stop.cycle + 1, f"{target.label} (if nobody was reached)", target.kind, target.address
-            )
+                at_s, stop.cycle + 1, f"{target.label} (if nobody was reached)", target.kind, target.address,
+                user_id=target.user_id, step=len(made.steps) + 1,
+            )  # fmt: skip

@@ -94,11 +94,16 @@ def plan_for(policy: EscalationPolicy, now: datetime) -> Plan:
     return plans_for([policy], now)[policy.pk]
 
 
-def plans_for(policies: list[EscalationPolicy], now: datetime) -> dict[int, Plan]:
-    """Plans of several policies by id, in a fixed number of queries."""
+def with_steps(policies: list[EscalationPolicy]) -> None:
+    """Prefetch what `policy_facts` reads."""
     steps = EscalationStep.objects.select_related("team", "channel", "schedule").order_by("order", "id")
     wanted = Prefetch("steps", steps.prefetch_related("users", "team__members"))
     prefetch_related_objects(policies, wanted)
+
+
+def plans_for(policies: list[EscalationPolicy], now: datetime) -> dict[int, Plan]:
+    """Plans of several policies by id, in a fixed number of queries."""
+    with_steps(policies)
     scheduled = {step.schedule for policy in policies for step in policy.steps.all() if step.schedule}
     duties = oncall_facts.facts_of(scheduled, now) if scheduled else {}
     facts = {policy.pk: policy_facts(policy, duties) for policy in policies}

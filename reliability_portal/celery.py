@@ -33,6 +33,8 @@ TICKS = (
     Tick("alerts.escalate", 5, "apps.alerts.tasks.escalate", FAST),
     # claim Page → channel → Attempt, TimelineEntry
     Tick("alerts.deliver", 2, "apps.alerts.tasks.deliver", FAST),
+    # weekly drills → Alert marked as a drill → Escalation; drills that are over
+    Tick("alerts.drill", 30, "apps.alerts.tasks.drill", SLOW),
     # what users said before their event came
     Tick("errors.link", 10, "apps.errors.tasks.link", SLOW),
     # events that their project no longer keeps, counters past their time

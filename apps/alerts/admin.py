@@ -13,6 +13,7 @@ from django.utils import timezone
 from django.utils.safestring import SafeString
 
 from apps.alerts import channel_services, escalation, paging, services
+from apps.alerts.drills import admin as drills_admin  # noqa: F401 - registers
 from apps.alerts.forms import ChannelForm, ContactMethodForm, RuleForm, StepForm
 from apps.alerts.models import (
     Alert,

@@ -86,7 +86,7 @@ class AlertList(generics.ListAPIView):
 
     def get_queryset(self) -> QuerySet[Alert]:
         """Open ones unless a state is asked for."""
-        alerts = Alert.objects.select_related("component", "project", "rule")
+        alerts = Alert.objects.real().select_related("component", "project", "rule")
         return alerts if self.request.query_params.get("state") else alerts.open()
 
 

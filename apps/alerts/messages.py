@@ -39,6 +39,7 @@ def facts(alert: Alert, url: str) -> dict[str, Any]:
         "incident": f"INC-{alert.incident_id}" if alert.incident_id else "",
         "triggered_at": alert.triggered_at.isoformat(),
         "url": url,
+        **({"drill": True} if alert.is_drill else {}),
     }
 
 
@@ -57,7 +58,9 @@ def page(alert: Alert, run: Escalation, url: str) -> Told:
         "",
         f"Acknowledge: {url}",
     ]
-    return Told(f"[{alert.severity.upper()}] {alert.title}"[:250], "\n".join(lines), known)
+    # The title of a drill begins with the word; a severity before it would be read first.
+    label = "" if alert.is_drill else f"[{alert.severity.upper()}] "
+    return Told(f"{label}{alert.title}"[:250], "\n".join(lines), known)
 
 
 def resolved(alert: Alert) -> Told:

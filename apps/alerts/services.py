@@ -44,6 +44,7 @@ class Fired:
     first_seen_at: datetime | None = None
     incident: Incident | None = None
     opens_incident: bool = True
+    is_drill: bool = False
 
 
 @dataclass(frozen=True)
@@ -83,6 +84,7 @@ def _insert(fired: Fired, now: datetime) -> Alert | None:
         component=fired.component, incident=fired.incident, title=fired.title[:200], sentence=fired.sentence,
         severity=fired.severity, value=fired.value, labels=dict(fired.labels),
         first_seen_at=fired.first_seen_at or now, triggered_at=now, last_seen_at=now,
+        is_drill=fired.is_drill,
     )  # fmt: skip
     try:
         with transaction.atomic():

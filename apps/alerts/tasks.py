@@ -4,6 +4,7 @@ from datetime import datetime
 
 from apps.alerts import paging, sending
 from apps.alerts import watch as watching
+from apps.alerts.drills import services as drills
 from apps.alerts.oncall import handover as oncall_handover
 from apps.core.ticks import TickReport
 
@@ -26,3 +27,8 @@ def deliver(*, now: datetime, slot: int) -> TickReport:
 def handover(*, now: datetime, slot: int) -> TickReport:
     """Whose shift begins is told."""
     return oncall_handover.tell_handovers(now=now)
+
+
+def drill(*, now: datetime, slot: int) -> TickReport:
+    """Weekly drills begin, drills that are over end."""
+    return drills.keep_drills(now=now)

@@ -8,6 +8,7 @@ from django.contrib.auth import get_user_model
 from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from apps.alerts import paging, sending
 from apps.alerts.drills import services
 from apps.alerts.models import Attempt, Drill, EscalationPolicy
 from apps.core import ticks
@@ -58,8 +59,8 @@ class Command(BaseCommand):
     def _tell(self, drill: Drill, told: int, here: bool) -> int:
         """Print receipts newer than `told`; the newest one's id."""
         if here:
-            ticks.run("alerts.escalate")
-            ticks.run("alerts.deliver")
+            paging.escalate_due(now=ticks.database_now())
+            sending.deliver_due(now=ticks.database_now())
         new = Attempt.objects.filter(page__alert=drill.alert_id, pk__gt=told)
         for receipt in new.select_related("page").order_by("pk"):
             page, told = receipt.page, receipt.pk

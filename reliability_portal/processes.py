@@ -22,7 +22,11 @@ _ANSWER_RETRY_S, _ANSWER_TIMEOUT_S = 0.2, 0.5
 # its own two steps within its time.
 _WEB_PATIENCE_S, _WORK_PATIENCE_S = 2.5, 4.5
 # Threads would otherwise each reserve an arena and never give it back.
-_LESS_MEMORY = {"MALLOC_ARENA_MAX": "2"}
+_LESS_MEMORY = {
+    "MALLOC_ARENA_MAX": "2",
+    "MALLOC_TRIM_THRESHOLD_": "131072",
+    "MALLOC_MMAP_THRESHOLD_": "131072",
+}
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -1,7 +1,7 @@
 """How hard property tests try, in `make test` and under PORTAL_CI=1. No input is timed.
 
-In CI one run of damaged events takes 100,000 inputs; the generated ones cost a hundred times more each, so they are
-2,000 a property, some 30,000 together.
+In CI whole requests (tests/ingest/test_hostile_fuzz.py) are 100,000; generated values cost a hundred times more each,
+so they are 2,000 a property, some 30,000 together.
 """
 
 import os

@@ -8,7 +8,10 @@ from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
+from django.urls import reverse
 from django.utils import timezone
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
 
 from apps.audit.admin import AuditedAdmin
 from apps.core.admin import Button, ButtonsMixin, FastListMixin, ReadOnlyMixin, ReasonForm
@@ -151,7 +154,7 @@ def _lede(count: int) -> str:
 class UserReportAdmin(FastListMixin, ReadOnlyMixin):
     """What users said, latest first, whether or not it is about a failure that is known."""
 
-    list_display = ("received_at", "said", "group", "project", "release", "environment")
+    list_display = ("received_at", "said", "error", "project", "release", "environment")
     list_select_related = ("group", "project")
     list_filter = (("project", admin.RelatedOnlyFieldListFilter), "environment")
     search_fields = ("message",)
@@ -161,3 +164,11 @@ class UserReportAdmin(FastListMixin, ReadOnlyMixin):
     def said(self, report: UserReport) -> str:
         """Its first words."""
         return report.message[:200]
+
+    @admin.display(description="error", empty_value="–")
+    def error(self, report: UserReport) -> SafeString | None:
+        """The error that was met, if it is known."""
+        if report.group is None:
+            return None
+        page = reverse("admin:errors_errorgroup_change", args=[report.group.pk])
+        return format_html('<a href="{}">{}</a>', page, report.group)

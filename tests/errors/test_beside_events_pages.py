@@ -78,5 +78,5 @@ def test_the_list_of_reports_shows_those_without_an_event_too():
     answer = make_client("Viewer").get("/admin/errors/userreport/")
     assert len(answer.context["cl"].result_list) == 2
     assert_is_text(answer.content.decode())
-    assert str(ErrorGroup.objects.get().pk) in answer.content.decode()
+    assert f'<a href="{page_of(ErrorGroup.objects.get())}">' in answer.content.decode()
     assert make_client(name="mallory").get("/admin/errors/userreport/").status_code == 403

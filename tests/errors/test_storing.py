@@ -122,7 +122,7 @@ def make_mixed(project, dice: random.Random, count: int) -> list:
 class AnyOrder(HypothesisCase):
     """Batches cut, repeated and shuffled at random."""
 
-    @settings(max_examples=max(MOST // 50, 20), deadline=None)
+    @settings(max_examples=max(MOST // 200, 20), deadline=None)
     @given(seed=st.integers(0, 2**32), count=st.integers(1, 40))
     def test_counters_are_exact_after_any_order_repetition_and_splitting(self, seed, count):
         dice = random.Random(seed)

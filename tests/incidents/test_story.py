@@ -105,7 +105,7 @@ def test_stamps_stay_ordered_and_the_timeline_only_grows():
     run_state_machine_as_test(
         History,
         settings=settings(
-            max_examples=150 if long else 10, stateful_step_count=30 if long else 12, deadline=None,
+            max_examples=60 if long else 10, stateful_step_count=30 if long else 12, deadline=None,
             phases=(Phase.explicit, Phase.reuse, Phase.generate, Phase.shrink),  # explaining takes minutes
             suppress_health_check=list(HealthCheck),
         ),

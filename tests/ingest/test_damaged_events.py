@@ -1,6 +1,7 @@
 """Envelopes of a real shape, damaged at random, through everything that stands between the door and the database."""
 
 import random
+import re
 from datetime import UTC, datetime, timedelta
 
 import orjson
@@ -15,6 +16,7 @@ from apps.projects.intake import Intake
 from benchmarks.decode import make_envelope, make_event
 from tests.fuzz import MOST
 
+INPUTS = MOST // 10  # of each of three kinds; whole requests take the rest (test_hostile_fuzz)
 NOW = datetime(2026, 11, 22, 18, 0, tzinfo=UTC)
 INTAKE = Intake(
     project_id=1, received_at=NOW, hash_key=b"k", event_id="f" * 32, rules=[("checkout", "Payments")]
@@ -54,23 +56,29 @@ def in_envelope(event: bytes) -> bytes:
 def test_a_damaged_envelope_becomes_events_or_is_refused_by_name(what):
     rnd = random.Random(7)
     outcomes = {"stored": 0, "refused": 0}
-    for n in range(MOST // 3):
+    for n in range(INPUTS):
         if n % 100 == 0:
             event = orjson.dumps(make_event(rnd, NOW - timedelta(seconds=n % 9)))
             whole = make_envelope(event)
             assert len(taken(whole)) == 1
+        body = make_damaged(rnd, event, whole, what)
         try:
-            events = taken(make_damaged(rnd, event, whole, what))
+            events = taken(body)
         except Refused as refused:
             assert refused.status == 400
             assert refused.code
             outcomes["refused"] += 1
             continue
         for stored in events:
-            assert b"hunter2" not in orjson.dumps(stored.payload)
+            assert b"hunter2" not in orjson.dumps(stored.payload) or not named(body), body
             assert "\0" not in stored.message + stored.title + stored.culprit
         outcomes["stored"] += 1
-    assert min(outcomes.values()) > MOST // 200, outcomes  # both ways are really walked
+    assert min(outcomes.values()) > INPUTS // 70, outcomes  # both ways are really walked
+
+
+def named(body: bytes) -> bool:
+    """Every password in it still stands under a name that says so: a second damage may have cut the name away."""
+    return len(re.findall(rb'[{,]\s*"password":"hunter2"', body)) == body.count(b"hunter2")
 
 
 def make_damaged(rnd: random.Random, event: bytes, whole: bytes, what: str) -> bytes:

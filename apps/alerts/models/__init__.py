@@ -4,7 +4,16 @@ One file for each part; imported from here.
 """
 
 from apps.alerts.models.alerts import Alert, AlertQuerySet, AlertState
+from apps.alerts.models.delivery import Breaker
 from apps.alerts.models.drills import Drill, DrillPlan
+from apps.alerts.models.integrations import (
+    AnswerLink,
+    Integration,
+    IntegrationKey,
+    IntegrationKeyQuerySet,
+    Occurrence,
+    door_kinds,
+)
 from apps.alerts.models.oncall import CalendarLink, Layer, LayerMember, Override, PersonZone, Schedule
 from apps.alerts.models.pages import Attempt, Escalation, EscalationQuerySet, EscalationState, Page, PageState
 from apps.alerts.models.policies import EscalationPolicy, EscalationStep
@@ -17,7 +26,9 @@ __all__ = [
     "AlertQuerySet",
     "AlertRule",
     "AlertState",
+    "AnswerLink",
     "Attempt",
+    "Breaker",
     "CalendarLink",
     "Channel",
     "ContactMethod",
@@ -28,8 +39,12 @@ __all__ = [
     "EscalationQuerySet",
     "EscalationState",
     "EscalationStep",
+    "Integration",
+    "IntegrationKey",
+    "IntegrationKeyQuerySet",
     "Layer",
     "LayerMember",
+    "Occurrence",
     "Override",
     "Page",
     "PageState",
@@ -38,5 +53,6 @@ __all__ = [
     "Schedule",
     "Watchdog",
     "channel_kinds",
+    "door_kinds",
     "measures",
 ]

@@ -8,12 +8,13 @@ name, never half-understood.
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
-import icalendar
-
 from apps.alerts.oncall.localtime import instant_of, wall_of
+
+if TYPE_CHECKING:
+    import icalendar  # else where it is used: most processes never see a calendar
 
 MOST_BYTES = 256 * 1024
 MOST_EVENTS = 500
@@ -44,6 +45,8 @@ class Entry:
 
 def write(entries: Iterable[Entry], *, name: str, now: datetime) -> bytes:
     """A calendar for subscription. Times are UTC; being on call does not make anybody busy."""
+    import icalendar
+
     calendar = icalendar.Calendar()
     facts = {
         "prodid": "-//Reliability Portal//On-call//EN", "version": "2.0", "method": "PUBLISH",
@@ -56,7 +59,9 @@ def write(entries: Iterable[Entry], *, name: str, now: datetime) -> bytes:
     return bytes(calendar.to_ical())
 
 
-def _event(entry: Entry, now: datetime) -> icalendar.Event:
+def _event(entry: Entry, now: datetime) -> "icalendar.Event":
+    import icalendar
+
     event = icalendar.Event()
     facts = {
         "uid": entry.uid, "dtstamp": now.astimezone(UTC).replace(microsecond=0),
@@ -115,6 +120,8 @@ def _refuse_doubles(found: list[StandIn]) -> None:
 
 
 def _events(data: bytes) -> list[Any]:
+    import icalendar
+
     try:
         calendar = icalendar.Calendar.from_ical(data)
         events = calendar.walk("VEVENT")

@@ -339,6 +339,11 @@ EMAIL_TIMEOUT = 10
 EMAIL_FILE_PATH = DATA_DIR / "mail"
 DEFAULT_FROM_EMAIL = SERVER_EMAIL = env_text("MAIL_FROM", f"portal@{_site.hostname}")
 SLACK_WEBHOOK_URL = env_text("SLACK_WEBHOOK_URL")
+# SMS. The sender is a number, or a messaging service (MG…).
+TWILIO_ACCOUNT_SID = env_text("TWILIO_ACCOUNT_SID")
+TWILIO_AUTH_TOKEN = env_text("TWILIO_AUTH_TOKEN")
+TWILIO_FROM = env_text("TWILIO_FROM")
+TWILIO_API = env_text("TWILIO_API", "https://api.twilio.com").rstrip("/")
 # How the watchdog of the pager reaches people without the pager, and where it gives its sign of life.
 WATCHDOG_EMAIL = [a.strip() for a in env_text("WATCHDOG_EMAIL").split(",") if a.strip()]
 WATCHDOG_URL = env_text("WATCHDOG_URL")

@@ -9,6 +9,7 @@ from django.core.validators import validate_email
 from django.utils import timezone
 
 from apps.alerts import channels, measures, rule_checks, rules
+from apps.alerts.channels.sms import check_number
 from apps.alerts.models import AlertRule, Channel, ContactMethod, EscalationStep
 from apps.core import outbound
 from apps.projects.models import Project, ProjectKey
@@ -113,8 +114,10 @@ def check_address(kind: str, address: str, *, required: bool) -> None:
         return
     if kind == "email":
         validate_email(address)
-        return
-    check_url(address)
+    elif kind == "sms":
+        check_number(address)
+    else:
+        check_url(address)
 
 
 def check_url(address: str) -> None:

@@ -255,6 +255,16 @@ def _next_way(page: Page, now: datetime) -> None:
                      step=page.step, cycle=page.cycle)])  # fmt: skip
 
 
+def lose(page: Page, error: str, *, now: datetime) -> None:
+    """A provider that had taken the page says later that it did not arrive: the person's next way begins at once."""
+    out = Q(state=PageState.SENT) | Q(state=PageState.CLAIMED)
+    if Page.objects.filter(out, pk=page.pk).update(
+        state=PageState.FAILED, failure=error[:300], lease_until=None
+    ):
+        _next_way(page, now)
+        _tell(page, PageState.FAILED, Receipt(delivery.PERMANENT, error), now)
+
+
 def _note_on_address(page: Page, receipt: Receipt, step: delivery.Next, now: datetime) -> None:
     """What people see beside the channel or the contact method: last sent, last failed, broken since."""
     if receipt.outcome == delivery.SENT:

@@ -44,4 +44,4 @@ def register(sender: Sender) -> Sender:
 
 
 # At the end, because each of them registers itself here.
-from apps.alerts.channels import email, slack, webhook  # noqa: E402, F401
+from apps.alerts.channels import email, slack, sms, webhook  # noqa: E402, F401

@@ -25,6 +25,7 @@ class Pager(RuleBasedStateMachine):
         super().__init__()
         self.world = World()
         self.world.trigger("a", "error", self.world.policies[0])
+        self.world.escalate()
 
     def teardown(self):
         try:

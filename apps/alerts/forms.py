@@ -116,8 +116,6 @@ def check_address(kind: str, address: str, *, required: bool) -> None:
         return
     check = _CHECKS.get(kind, check_url)
     check(address)
-        address
-    )
 
 
 def check_slack_channel(address: str) -> None:

@@ -30,9 +30,12 @@ TICKS = (
     # rules ask their questions → Alert → Incident → Escalation (due now)
     Tick("alerts.watch", 10, "apps.alerts.tasks.watch", FAST),
     # due escalations → Page rows
-    Tick("alerts.escalate", 5, "apps.alerts.tasks.escalate", FAST),
+    # (a short lease: a killed worker must not hold up paging for a minute; safety lies in the rows)
+    Tick("alerts.escalate", 5, "apps.alerts.tasks.escalate", FAST, lease_s=15),
     # claim Page → channel → Attempt, TimelineEntry
     Tick("alerts.deliver", 2, "apps.alerts.tasks.deliver", FAST),
+    # weekly drills → Alert marked as a drill → Escalation; drills that are over
+    Tick("alerts.drill", 30, "apps.alerts.tasks.drill", SLOW),
     # what users said before their event came
     Tick("errors.link", 10, "apps.errors.tasks.link", SLOW),
     # events that their project no longer keeps, counters past their time

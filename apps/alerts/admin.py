@@ -15,6 +15,7 @@ from django.utils.safestring import SafeString
 from apps.alerts import channel_services, escalation, measures, paging, services
 from apps.alerts.confidence import preview as previews
 from apps.alerts.doors import admin as doors_admin  # noqa: F401 - registers
+from apps.alerts.drills import admin as drills_admin  # noqa: F401 - registers
 from apps.alerts.forms import ChannelForm, ContactMethodForm, RuleForm, StepForm
 from apps.alerts.models import (
     Alert,

@@ -90,7 +90,7 @@ class AlertList(generics.ListAPIView):
 
     def get_queryset(self) -> QuerySet[Alert]:
         """Open ones unless a state is asked for."""
-        alerts = Alert.objects.select_related("component", "project", "rule", "integration")
+        alerts = Alert.objects.real().select_related("component", "project", "rule", "integration")
         return alerts if self.request.query_params.get("state") else alerts.open()
 
 

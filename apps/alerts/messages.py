@@ -46,6 +46,7 @@ def facts(alert: Alert, url: str) -> dict[str, Any]:
         "incident": f"INC-{alert.incident_id}" if alert.incident_id else "",
         "triggered_at": alert.triggered_at.isoformat(),
         "url": url,
+        **({"drill": True} if alert.is_drill else {}),
     }
 
 
@@ -64,7 +65,9 @@ def page(alert: Alert, run: Escalation, url: str) -> Told:
         "",
         f"{ANSWER}{url}",
     ]
-    return Told(f"[{alert.severity.upper()}] {alert.title}"[:250], "\n".join(lines), known)
+    # The title of a drill begins with the word; a severity before it would be read first.
+    label = "" if alert.is_drill else f"[{alert.severity.upper()}] "
+    return Told(f"{label}{alert.title}"[:250], "\n".join(lines), known)
 
 
 def with_link(body: str, link: str) -> str:

@@ -117,10 +117,15 @@ def plans_for(policies: list[EscalationPolicy], now: datetime) -> dict[int, Plan
 @transaction.atomic
 def start_escalation(*, alert: Alert, policy: EscalationPolicy, now: datetime) -> Escalation | None:
     """Freeze the policy's plan for this episode of the alert; None when it began already."""
-    made = plan_for(policy, now)
+    return freeze(alert=alert, made=plan_for(policy, now), now=now)
+
+
+@transaction.atomic
+def freeze(*, alert: Alert, made: Plan, now: datetime) -> Escalation | None:
+    """Begin the run of a plan for this episode of the alert; None when it began already."""
     first = escalation.first_stop(made)
     begun = {
-        "policy_name": policy.name, "plan": made.to_json(), "step": first.step, "cycle": first.cycle,
+        "policy_name": made.policy, "plan": made.to_json(), "step": first.step, "cycle": first.cycle,
         "next_at": now + timedelta(seconds=first.wait_s), "started_at": now,
     }  # fmt: skip
     stored, new = Escalation.objects.get_or_create(alert=alert, epoch=alert.epoch, defaults=begun)
@@ -132,10 +137,10 @@ def start_escalation(*, alert: Alert, policy: EscalationPolicy, now: datetime) -
         "escalation.start",
         resource=stored,
         category=Category.SYSTEM,
-        details={"policy": policy.name, "wrong": wrong},
+        details={"policy": made.policy, "wrong": wrong},
     )
     if alert.incident:
-        text = f"Escalation began: {policy.name}" + (f". {' '.join(wrong)}" if wrong else "")
+        text = f"Escalation began: {made.policy}" + (f". {' '.join(wrong)}" if wrong else "")
         incidents.add_entry(
             incident=alert.incident, action="escalation.start", text=text, at=now,
             tone="bad" if wrong else "neutral", data={"escalation": stored.pk},

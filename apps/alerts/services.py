@@ -49,6 +49,7 @@ class Fired:
     incident: Incident | None = None
     opens_incident: bool = True
     reopen_within_s: int = 0
+    is_drill: bool = False
 
 
 @dataclass(frozen=True)
@@ -89,6 +90,7 @@ def _insert(fired: Fired, now: datetime) -> Alert | None:
         component=fired.component, incident=fired.incident, title=fired.title[:200], sentence=fired.sentence,
         severity=fired.severity, value=fired.value, labels=dict(fired.labels),
         first_seen_at=fired.first_seen_at or now, triggered_at=now, last_seen_at=now,
+        is_drill=fired.is_drill,
     )  # fmt: skip
     try:
         with transaction.atomic():

@@ -7,6 +7,7 @@ from apps.alerts import watch as watching
 from apps.alerts.answering import links as answering_links
 from apps.alerts.doors.once import forget_answers
 from apps.alerts.doors.taking import forget_occurrences
+from apps.alerts.drills import services as drills
 from apps.alerts.oncall import handover as oncall_handover
 from apps.core.ticks import TickReport
 
@@ -36,3 +37,8 @@ def retain(*, now: datetime, slot: int) -> TickReport:
 def handover(*, now: datetime, slot: int) -> TickReport:
     """Whose shift begins is told."""
     return oncall_handover.tell_handovers(now=now)
+
+
+def drill(*, now: datetime, slot: int) -> TickReport:
+    """Weekly drills begin, drills that are over end."""
+    return drills.keep_drills(now=now)

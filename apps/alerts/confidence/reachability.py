@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from apps.alerts import escalation, paging
+from apps.alerts import escalation, planning
 from apps.alerts.confidence import ways
 from apps.alerts.confidence.ways import Person
 from apps.alerts.escalation import PersonFacts, PolicyFacts
@@ -114,7 +114,7 @@ def audit(*, now: datetime, days: int = DAYS) -> Audit:
         _reached(person, because[pk], now, zones[pk].key) for pk, person in people.items()
     ]  # fmt: skip
     made.people.sort(key=lambda one: (not one.bad, -ways.ORDER.index(one.state), one.person.name))
-    known = paging.people_facts(because)
+    known = planning.people_facts(because)
     for one in facts:
         used = {step.schedule.id for step in one.steps if step.schedule}
         for pk in sorted(used):
@@ -129,10 +129,10 @@ def _facts(
     policies: list[EscalationPolicy], now: datetime
 ) -> tuple[list[PolicyFacts], Mapping[int, rotations.Schedule]]:
     """Policies as the plan wants them, and the schedules that they use."""
-    paging.with_steps(policies)
+    planning.with_steps(policies)
     scheduled = {step.schedule for policy in policies for step in policy.steps.all() if step.schedule}
     duties = oncall_facts.facts_of(scheduled, now) if scheduled else {}
-    return [paging.policy_facts(policy, duties) for policy in policies], duties
+    return [planning.policy_facts(policy, duties) for policy in policies], duties
 
 
 def _because(

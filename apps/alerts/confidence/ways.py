@@ -10,7 +10,7 @@ from django.contrib.auth import get_user_model
 from django.db.models import Max
 
 from apps.alerts.models import ContactMethod, Page, PageState
-from apps.alerts.paging import personal_kinds
+from apps.alerts.planning import personal_kinds
 
 OK, STALE, UNVERIFIED, FAILING, NONE, GONE = "ok", "stale", "unverified", "failing", "none", "gone"
 # The first is the best. The last four are no way to rely on at night.

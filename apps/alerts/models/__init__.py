@@ -8,13 +8,16 @@ from apps.alerts.models.oncall import CalendarLink, Layer, LayerMember, Override
 from apps.alerts.models.pages import Attempt, Escalation, EscalationQuerySet, EscalationState, Page, PageState
 from apps.alerts.models.policies import EscalationPolicy, EscalationStep
 from apps.alerts.models.rules import AlertRule, RuleState, measures
+from apps.alerts.models.suppression import AlertCycle, AlertSuppression, Repeats, Suppression
 from apps.alerts.models.targets import Channel, ContactMethod, channel_kinds
 
 __all__ = [
     "Alert",
+    "AlertCycle",
     "AlertQuerySet",
     "AlertRule",
     "AlertState",
+    "AlertSuppression",
     "Attempt",
     "CalendarLink",
     "Channel",
@@ -30,8 +33,10 @@ __all__ = [
     "Page",
     "PageState",
     "PersonZone",
+    "Repeats",
     "RuleState",
     "Schedule",
+    "Suppression",
     "channel_kinds",
     "measures",
 ]

@@ -111,14 +111,16 @@ def notify_resolved(alert: Alert, *, now: datetime, actor: Any = None) -> None:
 # --- Claiming -----------------------------------------------------------------------------------------------
 def due_ids(*, now: datetime, limit: int) -> list[int]:
     """Ids of pages to try, the most urgent first, then the oldest. A claim whose lease ran out is due as well."""
-    due = Page.objects.filter(_LIVE, next_try_at__lte=now)
+    due = Page.objects.filter(_LIVE, next_try_at__lte=now).exclude(
+        escalation__isnull=False, alert__suppressed=True
+    )
     rank = Case(*(When(urgency=word, then=number) for word, number in RANK.items()), default=9)
     return list(due.order_by(rank, "created_at", "id").values_list("pk", flat=True)[:limit])
 
 
 @transaction.atomic
 def claim(page_id: int, *, now: datetime) -> Page | None:
-    """Take a page for one try, or None: somebody else has it, or its alert is no longer triggered.
+    """Take a page for one try, or None: somebody else has it, its alert is suppressed or no longer triggered.
 
     The alert is read FOR SHARE in a statement of its own: a condition inside the UPDATE would be judged by
     that statement's snapshot, and an acknowledgement that committed while it waited would be missed.
@@ -126,9 +128,12 @@ def claim(page_id: int, *, now: datetime) -> Page | None:
     page = Page.objects.filter(pk=page_id).values("alert_id", "epoch", "escalation_id").first()
     if page is None:
         return None
-    if page["escalation_id"] and not _alert_still_triggered(page["alert_id"], page["epoch"]):
-        cancel_pages_of(page_id, now=now)
-        return None
+    if page["escalation_id"]:
+        suppressed = _suppressed_while_triggered(page["alert_id"], page["epoch"])
+        if suppressed is None:
+            cancel_pages_of(page_id, now=now)
+        if suppressed is not False:
+            return None
     free = Q(state=PageState.PENDING, next_try_at__lte=now) | Q(state=PageState.CLAIMED, lease_until__lt=now)
     lease_until = now + timedelta(seconds=delivery.LEASE_S)
     taken = Page.objects.filter(free, pk=page_id).update(
@@ -138,13 +143,15 @@ def claim(page_id: int, *, now: datetime) -> Page | None:
     return Page.objects.select_related("channel").get(pk=page_id) if taken else None
 
 
-def _alert_still_triggered(alert_id: int, epoch: int) -> bool:
+def _suppressed_while_triggered(alert_id: int, epoch: int) -> bool | None:
+    """Whether a reason holds the page back, which then waits; None when the alert is no longer triggered."""
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT 1 FROM alerts_alert WHERE id = %s AND state = %s AND epoch = %s FOR SHARE",
+            "SELECT suppressed FROM alerts_alert WHERE id = %s AND state = %s AND epoch = %s FOR SHARE",
             [alert_id, AlertState.TRIGGERED, epoch],
         )
-        return cursor.fetchone() is not None
+        found = cursor.fetchone()
+        return bool(found[0]) if found else None
 
 
 def cancel_pages_of(page_id: int, *, now: datetime) -> None:

@@ -117,6 +117,7 @@ def start_escalation(*, alert: Alert, policy: EscalationPolicy, now: datetime) -
     begun = {
         "policy_name": policy.name, "plan": made.to_json(), "step": first.step, "cycle": first.cycle,
         "next_at": now + timedelta(seconds=first.wait_s), "started_at": now,
+        "state": EscalationState.PAUSED if alert.suppressed else EscalationState.ACTIVE,
     }  # fmt: skip
     stored, new = Escalation.objects.get_or_create(alert=alert, epoch=alert.epoch, defaults=begun)
     if not new:
@@ -130,7 +131,8 @@ def start_escalation(*, alert: Alert, policy: EscalationPolicy, now: datetime) -
         details={"policy": policy.name, "wrong": wrong},
     )
     if alert.incident:
-        text = f"Escalation began: {policy.name}" + (f". {' '.join(wrong)}" if wrong else "")
+        begun_as = "begins when nothing suppresses it" if alert.suppressed else "began"
+        text = f"Escalation {begun_as}: {policy.name}" + (f". {' '.join(wrong)}" if wrong else "")
         incidents.add_entry(
             incident=alert.incident, action="escalation.start", text=text, at=now,
             tone="bad" if wrong else "neutral", data={"escalation": stored.pk},

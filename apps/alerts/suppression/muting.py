@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
+import structlog
 from django.db import connection, transaction
 
 from apps.alerts.models import Alert, AlertSuppression, Suppression
@@ -15,6 +16,7 @@ from apps.alerts.suppression import decide, matchers, occurrences, reasons
 from apps.alerts.suppression.decide import Muted, Written
 from apps.alerts.suppression.reasons import Reason
 
+log = structlog.get_logger("portal.alerts")
 _LOCK = 0x5355_5050  # evaluations of everything follow one another; SUPP
 
 
@@ -57,8 +59,14 @@ def _alive(now: datetime) -> dict[int, Suppression]:
 def wanted(
     rows: Mapping[int, Suppression], labels: Mapping[int, Mapping[str, str]], now: datetime
 ) -> list[Reason]:
-    """The reasons that should be in force now."""
-    found = decide.muted([written_of(row) for row in rows.values()], labels, now)
+    """The reasons that should be in force now. What cannot be read mutes nothing, and says so in the log."""
+    written = []
+    for row in rows.values():
+        try:
+            written.append(written_of(row))
+        except ValueError as refusal:  # a zone that the system no longer knows, say: rather a page too many
+            log.warning("suppression cannot be read", suppression=row.pk, why=str(refusal))
+    found = decide.muted(written, labels, now)
     return [_reason(one, rows[one.written.id], labels) for one in found]
 
 

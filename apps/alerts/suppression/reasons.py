@@ -22,6 +22,7 @@ from apps.alerts.models import (
     EscalationState,
     Page,
     PageState,
+    Suppression,
 )
 from apps.audit import services as audit
 from apps.audit.models import Category

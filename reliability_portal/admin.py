@@ -70,6 +70,7 @@ MENU: dict[str, tuple[Entry, ...]] = {
         Entry("Teams", "admin:projects_team_changelist", "people", "projects.view_team"),
         Entry("Alert rules", "admin:alerts_alertrule_changelist", "rule", "alerts.view_alertrule"),
         Entry("Policies", "admin:alerts_escalationpolicy_changelist", "steps", "alerts.view_escalationpolicy"),
+        Entry("Integrations", "admin:alerts_integration_changelist", "inbox", "alerts.view_integration"),
         Entry("Channels", "admin:alerts_channel_changelist", "speaker", "alerts.view_channel"),
         Entry("People", "admin:auth_user_changelist", "person", "auth.view_user"),
         Entry("Storage", "admin:storage", "disk", storage_page.PERMISSION),

@@ -344,6 +344,10 @@ EMAIL_TIMEOUT = 10
 EMAIL_FILE_PATH = DATA_DIR / "mail"
 DEFAULT_FROM_EMAIL = SERVER_EMAIL = env_text("MAIL_FROM", f"portal@{_site.hostname}")
 SLACK_WEBHOOK_URL = env_text("SLACK_WEBHOOK_URL")
+# How the watchdog of the pager reaches people without the pager, and where it gives its sign of life.
+WATCHDOG_EMAIL = [a.strip() for a in env_text("WATCHDOG_EMAIL").split(",") if a.strip()]
+WATCHDOG_URL = env_text("WATCHDOG_URL")
+DEADMAN_URL = env_text("DEADMAN_URL")
 # Networks and hosts that outbound requests may reach although they are private, comma separated.
 OUTBOUND_ALLOW = [n.strip() for n in env_text("OUTBOUND_ALLOW").split(",") if n.strip()]
 

@@ -4,7 +4,9 @@ import logging
 import multiprocessing
 import os
 import sys
+import threading
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from granian import Granian
@@ -30,7 +32,18 @@ def application() -> Callable[..., Any]:
         die_with_parent(parent.pid)
     from reliability_portal.wsgi import application as wsgi
 
+    stand_guard()
     return wsgi
+
+
+def stand_guard() -> None:
+    """The watchdog of the pager on a thread here: the workers, which it watches, may be gone altogether."""
+    from apps.alerts.watchdog import looking
+    from apps.core.ticks import database_now
+
+    never = threading.Event()
+    guard = partial(looking.stand_guard, database_now, never.wait)
+    threading.Thread(target=guard, name="portal-watchdog", daemon=True).start()
 
 
 def _with_protocol(*arguments: Any) -> Callable[[Any, dict[str, Any]], Any]:

@@ -13,6 +13,7 @@ GROUPS = {
     "tests/browser/": "portals",
     "tests/sdks/": "portals",
     "tests/loop/test_faults.py": "processes",
+    "tests/loop/test_pager_faults.py": "processes",
     "tests/core/test_up.py": "processes",
     "tests/core/test_embedded.py": "processes",
     "tests/demo/test_demo.py": "demo",

@@ -3,7 +3,7 @@
 from datetime import timedelta
 from typing import Any
 
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.contrib.admin.utils import unquote
 from django.contrib.admin.views.main import ChangeList
 from django.core.exceptions import ValidationError
@@ -13,6 +13,7 @@ from django.utils import timezone
 from django.utils.safestring import SafeString
 
 from apps.alerts import channel_services, escalation, paging, services
+from apps.alerts.doors import admin as doors_admin  # noqa: F401 - registers
 from apps.alerts.forms import ChannelForm, ContactMethodForm, RuleForm, StepForm
 from apps.alerts.models import (
     Alert,
@@ -26,6 +27,7 @@ from apps.alerts.models import (
     Page,
 )
 from apps.alerts.oncall import admin as oncall_admin  # noqa: F401 - registers
+from apps.alerts.rule_history import panel as rule_panel
 from apps.alerts.services import Act
 from apps.audit.admin import AuditedAdmin
 from apps.core.admin import Button, ButtonsMixin, FastListMixin, ReadOnlyMixin
@@ -45,9 +47,30 @@ class AlertRuleAdmin(AuditedAdmin):
     fieldsets = (
         (None, {"fields": ("name", "description", "enabled")}),
         ("When", {"fields": ("condition", "threshold", "window_s", "for_s", "minimum")}),
-        ("Of what", {"fields": ("project", "component", "component_name", "record_severity")}),
+        ("Of what", {"fields": ("project", "component", "component_name", "record_severity", "matchers")}),
         ("Then", {"fields": ("severity", "policy", "opens_incident", "resolve_after_s", "tags")}),
     )
+
+    def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
+        """What was tried stands in the form, to be saved or not."""
+        made = super().get_form(request, obj, change, **kwargs)
+        tried = rule_panel.tried_values(request.GET) if request.method == "GET" else {}
+        return type(made.__name__, (made,), {"tried": {**tried, "threshold": None}}) if tried else made
+
+    def render_change_form(
+        self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
+    ) -> HttpResponse:
+        """With what it would have done, for who may change rules."""
+        rule = kwargs.get("obj") or AlertRule()
+        if self.has_change_permission(request) or self.has_view_permission(request):
+            context["past"] = rule_panel.panel(rule, request.GET)
+        return super().render_change_form(request, context, *args, **kwargs)
+
+    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
+        """What may be meant, but seldom is, is said once it is saved."""
+        super().save_model(request, obj, form, change)
+        for finding in getattr(form, "findings", ()):
+            messages.warning(request, finding.text)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[AlertRule]:
         """With the highest value seen at the last look, and the number of open alerts."""

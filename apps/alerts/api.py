@@ -15,6 +15,9 @@ from apps.alerts import queries, services
 from apps.alerts.models import Alert, AlertState
 from apps.alerts.services import Act, StaleEpoch
 from apps.core.severity import Severity, severity_of
+from apps.incidents import api as incidents_api
+from apps.incidents.api import StorySerializer
+from apps.incidents.models import Incident
 from apps.projects.authentication import scope
 
 
@@ -101,6 +104,14 @@ class AlertStats(APIView):
         return Response(queries.stats(now=timezone.now()))
 
 
+class AlertDetail(generics.RetrieveAPIView):
+    """One alert, in whatever state."""
+
+    permission_classes = (scope("api:read", "alerts.view_alert"),)
+    serializer_class = AlertSerializer
+    queryset = Alert.objects.select_related("component", "project", "rule")
+
+
 class ActSerializer(serializers.Serializer):
     """The body of acknowledge and resolve: the episode that the caller saw, if it wants to be sure."""
 
@@ -140,3 +151,47 @@ class AlertResolve(AlertAct):
     """End an alert; its incident stays for people."""
 
     service = staticmethod(services.resolve)
+
+
+# --- Incidents: what stops paging ----------------------------------------------------------------------------
+class NothingSerializer(serializers.Serializer):
+    """A body without fields."""
+
+
+class IncidentAct(generics.GenericAPIView):
+    """POST on a whole incident, effective at once; doing it twice is a success without change."""
+
+    permission_classes = (scope("incidents:write", "alerts.acknowledge_alert", "incidents.work_incident"),)
+    serializer_class = NothingSerializer
+    queryset = Incident.objects.all()
+    service: Any = None
+
+    @extend_schema(request=NothingSerializer, responses=StorySerializer)
+    def post(self, request: Request, pk: int) -> Response:
+        """Run the service and show the incident as it is now."""
+        incident, user = self.get_object(), request.user
+        act = Act(by=user.get_username(), at=timezone.now(), via="api", actor=user)
+        type(self).service(incident=incident, act=act)
+        incident.refresh_from_db()
+        return Response(StorySerializer(incident).data)
+
+
+class IncidentAcknowledge(IncidentAct):
+    """Take an incident: all its alerts are acknowledged, and nobody else is paged."""
+
+    service = staticmethod(services.acknowledge_incident)
+
+
+class IncidentResolve(IncidentAct):
+    """The failure is over: the incident and all its alerts. 403 where the severity asks for another role."""
+
+    service = staticmethod(services.resolve_incident)
+
+
+class IncidentMove(incidents_api.IncidentMove):
+    """A transition. One that ends the incident ends its alerts and their paging in the same transaction.
+
+    409 tells who was faster, or what is legal from the state that it has by now.
+    """
+
+    service = staticmethod(services.move_incident)

@@ -1,25 +1,65 @@
 """Forms of rules, channels and contact methods: what they refuse, and secrets that go in and never come out."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from django import forms
 from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
+from django.utils import timezone
 
-from apps.alerts import channels, measures, rules
+from apps.alerts import channels, measures, rule_checks, rules
 from apps.alerts.models import AlertRule, Channel, ContactMethod, EscalationStep
 from apps.core import outbound
+from apps.projects.models import Project, ProjectKey
+
+
+class MatchersField(forms.CharField):
+    """A mapping written as lines of name=value."""
+
+    widget = forms.Textarea(attrs={"rows": 2, "cols": 60})
+
+    def to_python(self, value: Any) -> Any:
+        """{name: value}; a line without "=" or a name twice is refused."""
+        found: dict[str, str] = {}
+        for line in filter(None, map(str.strip, str(super().to_python(value) or "").splitlines())):
+            name, sign, text = (part.strip() for part in line.partition("="))
+            if not sign or not name or not text or name in found:
+                raise ValidationError(f"Write one name=value a line, each name once; not {line[:60]!r}.")
+            found[name] = text
+        return found
+
+    def prepare_value(self, value: Any) -> Any:
+        """Lines again; what somebody typed stays as typed."""
+        return "\n".join(f"{k}={v}" for k, v in value.items()) if isinstance(value, dict) else value
+
+    def has_changed(self, initial: Any, data: Any) -> bool:
+        """By what the lines say."""
+        try:
+            return bool((initial or {}) != self.to_python(data))
+        except ValidationError:
+            return True
 
 
 class RuleForm(forms.ModelForm):
     """Refuses a condition that cannot be read or can never fire."""
 
+    matchers = MatchersField(
+        required=False,
+        label="Only",
+        help_text="One name=value a line. Requests: endpoint=POST /pay. Tracked events: event=sync_error. "
+        "Sessions: release=…, environment=….",
+    )
+
     class Meta:
         model = AlertRule
         fields = "__all__"
 
+    tried: Mapping[str, Any] = {}
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self.initial.update(self.tried)
         if "condition" in self.fields:
             known = ", ".join(f"{name} ({m.label.lower()})" for name, m in measures.registry.items())
             self.fields["condition"].help_text = f"A measure, an operator and a number. Measures: {known}."
@@ -27,19 +67,42 @@ class RuleForm(forms.ModelForm):
     def clean(self) -> dict[str, Any]:
         """The condition together with the threshold."""
         cleaned = super().clean() or {}
-        threshold = cleaned.get("threshold")
-        if cleaned.get("condition"):
-            number = float(threshold) if threshold is not None else None
-            try:
-                rules.parse(cleaned["condition"], threshold=number, bounds=measures.bounds())
-            except rules.RuleRefused as refusal:
-                self.add_error(refusal.field, str(refusal))
+        self.findings: list[rule_checks.Finding] = []
+        terms = self._terms(cleaned) if cleaned.get("condition") else None
+        if terms is not None and not self.errors:
+            self.findings = rule_checks.findings(terms, scope_of(cleaned))
+        for finding in self.findings:
+            if finding.refused:
+                self.add_error(finding.field if finding.field in self.fields else None, finding.text)
         component, project = cleaned.get("component"), cleaned.get("project")
         if component and project and component.project_id != project.pk:
             self.add_error("component", f"{component} belongs to another project than {project}.")
         if component and cleaned.get("component_name"):
             self.add_error("component_name", "Give the component or its name, not both.")
         return cleaned
+
+    def _terms(self, cleaned: dict[str, Any]) -> rules.Terms | None:
+        try:
+            return rule_checks.terms_of(cleaned)
+        except rules.RuleRefused as refusal:
+            self.add_error(refusal.field, str(refusal))
+            return None
+
+
+def scope_of(facts: Mapping[str, Any]) -> rule_checks.Scope:
+    """What the checks need of a rule's fields."""
+    component, project = facts.get("component"), facts.get("project")
+    project = project or (component.project if component else None)
+    return rule_checks.Scope(
+        facts.get("window_s") or 0, facts.get("record_severity") or "", facts.get("matchers") or {},
+        narrowed=bool(component or facts.get("component_name")), placed=project is not None,
+        paged=facts.get("policy") is not None,
+        silent_project=str(project) if project and not _reports(project) else "",
+    )  # fmt: skip
+
+
+def _reports(project: Project) -> bool:
+    return ProjectKey.objects.filter(project=project).usable(timezone.now()).exists()
 
 
 def check_address(kind: str, address: str, *, required: bool) -> None:

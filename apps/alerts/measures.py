@@ -9,7 +9,7 @@ from django.db.models import Count, Min, Q, Sum
 
 from apps.alerts import telemetry_measures
 from apps.alerts.models import AlertRule
-from apps.alerts.rules import Bounds, Reading
+from apps.alerts.rules import Ask, Bounds, Reading
 from apps.audit.models import AuditEvent
 from apps.core.ids import uuid_floor
 from apps.errors.models import EndpointMinute, ErrorGroup, ErrorMinute, GroupUser
@@ -30,30 +30,28 @@ CASCADE_ENDPOINTS = 3  # what an application that reports a cascade has seen fai
 
 
 @dataclass(frozen=True)
-class Ask:
-    """What a set of rules wants of a measure: since when, and counting only which severity of record."""
-
-    since: datetime
-    severity: str = ""
-
-
-@dataclass(frozen=True)
 class Measure:
     """A named figure. `per` is component, project or portal; `answer(asks)` gives, for each ask, subject id → value.
 
     A value is a count, which is its own volume, or a Reading. `told` answers the same from events that applications
     track: counts are added, of shares the larger counts. `no_data`: no row means that nothing is known.
+    `severities` of records that it can be narrowed to; `matchers`: what a rule may narrow it to; `needs`: the one it
+    must name. `by_hour`: counted by whole hours.
     """
 
     name: str
     label: str
     unit: str
     per: str
-    answer: Callable[[list[Ask]], Sequence[Mapping[int, float | Reading]]]
+    answer: Callable[[list[Ask]], Sequence[Mapping[int, float] | Mapping[int, Reading]]]
     bounds: Bounds = field(default_factory=Bounds)
     per_minute: bool = False
     no_data: bool = False
-    told: Callable[[Sequence[datetime]], telemetry_measures.Answer] | None = None
+    told: Callable[[Sequence[Ask]], telemetry_measures.Answer] | None = None
+    severities: tuple[str, ...] = ()
+    matchers: tuple[str, ...] = ()
+    needs: str = ""
+    by_hour: bool = False
 
 
 registry: dict[str, Measure] = {}
@@ -74,16 +72,22 @@ def since(rule: AlertRule, now: datetime) -> datetime:
     return (now - timedelta(seconds=rule.window_s)).replace(second=0, microsecond=0)
 
 
+def ask_of(rule: AlertRule, now: datetime) -> Ask:
+    """What a rule wants to know as of now."""
+    return Ask(since(rule, now), rule.record_severity, tuple(sorted(rule.matchers.items())))
+
+
 def ask(measure: Measure, rules: Iterable[AlertRule], now: datetime) -> dict[int, dict[int, Reading]]:
     """Rule id → subject id → reading, in a query or two however many rules and subjects there are."""
     rules = list(rules)
-    asks = list(dict.fromkeys(Ask(since(rule, now), rule.record_severity) for rule in rules))
+    wanted = {rule.pk: ask_of(rule, now) for rule in rules}
+    asks = list(dict.fromkeys(wanted.values()))
     if not rules:
         return {}
     answers = dict(zip(asks, _answers(measure, asks), strict=True))
     found = {}
     for rule in rules:
-        readings = answers[Ask(since(rule, now), rule.record_severity)]
+        readings = answers[wanted[rule.pk]]
         if measure.per_minute:
             readings = {
                 pk: Reading((r.value or 0) * 60 / rule.window_s, r.volume) for pk, r in readings.items()
@@ -99,7 +103,7 @@ def _answers(measure: Measure, asks: list[Ask]) -> list[dict[int, Reading]]:
         for values in measure.answer(asks)
     ]
     if measure.told:
-        for answer, told in zip(answers, measure.told([one.since for one in asks]), strict=True):
+        for answer, told in zip(answers, measure.told(asks), strict=True):
             for pk, reading in told.items():
                 answer[pk] = _joined(answer.get(pk), reading, measure.bounds.ratio)
     return answers
@@ -179,13 +183,6 @@ def _lockouts(asks: list[Ask]) -> list[Mapping[int, float]]:
     return [{0: float(found[f"a{n}"])} if found[f"a{n}"] else {} for n in range(len(asks))]
 
 
-def _requests(
-    answer: Callable[[Sequence[datetime]], telemetry_measures.Answer],
-) -> Callable[[list[Ask]], telemetry_measures.Answer]:
-    """Requests have no severity: only the windows matter."""
-    return lambda asks: answer([one.since for one in asks])
-
-
 def began_at(subject_kind: str, subject: int, start: datetime) -> datetime | None:
     """When the first of the counted failures happened, for the incident's "began"; by the minute."""
     if subject_kind == PORTAL:
@@ -197,35 +194,45 @@ def began_at(subject_kind: str, subject: int, start: datetime) -> datetime | Non
     return min((at for at in (errors, requests) if at), default=None)
 
 
-_SERIOUS = Q(severity__in=("Critical", "Major"))
-_PERCENT = Bounds(high=100, whole=False, ratio=True)
+_CRITICAL, _SERIOUS, _ALL = ("Critical",), ("Critical", "Major"), ("Critical", "Major", "Minor")
+_PERCENT = Bounds(high=100, whole=False, ratio=True, unit="%")
 # Like a share, a percentile of few requests is no evidence.
-_MILLISECONDS = Bounds(whole=False, ratio=True)
+_MILLISECONDS = Bounds(whole=False, ratio=True, unit="ms")
+_ENDPOINT = (telemetry_measures.ENDPOINT,)
 for _measure in (
-    Measure("errorCount", "Errors", "errors", "component", _errors(Q())),
+    Measure("errorCount", "Errors", "errors", "component", _errors(Q()), severities=_ALL),
     Measure("errorsPerMinute", "Errors per minute", "errors/min", "component", _errors(Q()),
-            Bounds(whole=False), per_minute=True),
-    Measure("seriousErrors", "Major and Critical errors", "errors", "component", _errors(_SERIOUS)),
+            Bounds(whole=False), per_minute=True, severities=_ALL),
+    Measure("seriousErrors", "Major and Critical errors", "errors", "component", _errors(Q(severity__in=_SERIOUS)),
+            severities=_SERIOUS),
     Measure("criticalErrors", "Critical errors", "errors", "component", _errors(Q(severity="Critical")),
-            told=telemetry_measures.times([STRIPE_CHECKOUT_ERROR])),
-    Measure("errorRate", "Failed requests (%)", "%", "component", _requests(telemetry_measures.error_rate),
-            _PERCENT, no_data=True),
+            severities=_CRITICAL, told=telemetry_measures.times([STRIPE_CHECKOUT_ERROR])),
+    Measure("errorRate", "Failed requests (%)", "%", "component", telemetry_measures.error_rate,
+            _PERCENT, no_data=True, matchers=_ENDPOINT),
     Measure("endpointFailureRate", "Failed requests of the worst endpoint (%)", "%", "component",
-            _requests(telemetry_measures.endpoint_failure_rate), _PERCENT, no_data=True),
+            telemetry_measures.endpoint_failure_rate, _PERCENT, no_data=True),
     Measure("systemFailureRate", "Failed requests (%), or all as the application says itself", "%", "component",
-            _requests(telemetry_measures.error_rate), _PERCENT, no_data=True,
+            telemetry_measures.error_rate, _PERCENT, no_data=True,
             told=telemetry_measures.certain([AUTH_SYSTEM_FAILURE], 100.0)),
     *(Measure(f"latencyP{q}", f"Latency, percentile {q} (ms)", "ms", "component",
-              _requests(telemetry_measures.latency(q / 100)), _MILLISECONDS, no_data=True) for q in (50, 95, 99)),
-    Measure("newGroups", "New error groups", "groups", "component", _groups("first_seen", Q())),
-    Measure("regressedGroups", "Regressed error groups", "groups", "component", _groups("regressed_at", Q())),
+              telemetry_measures.latency(q / 100), _MILLISECONDS, no_data=True, matchers=_ENDPOINT)
+      for q in (50, 95, 99)),
+    Measure("newGroups", "New error groups", "groups", "component", _groups("first_seen", Q()), severities=_ALL),
+    Measure("regressedGroups", "Regressed error groups", "groups", "component", _groups("regressed_at", Q()),
+            severities=_ALL),
     Measure("databaseConnectionErrors", "Kinds of database connection error seen", "kinds", "component",
-            _groups("last_seen", Q(error_type=DATABASE_CONNECTION)), told=telemetry_measures.times([DB_POOL_ERROR])),
-    Measure("affectedUsers", "Distinct users hit", "users", "component", _users),
+            _groups("last_seen", Q(error_type=DATABASE_CONNECTION)), severities=_ALL,
+            told=telemetry_measures.times([DB_POOL_ERROR])),
+    Measure("affectedUsers", "Distinct users hit", "users", "component", _users, severities=_ALL),
     Measure("failingEndpoints", "Distinct failing endpoints", "endpoints", "project", _endpoints,
             told=telemetry_measures.times([CASCADE_FAILURE_DETECTED], CASCADE_ENDPOINTS, "project")),
     Measure("applicationLockouts", "Lock-outs that applications report", "lock-outs", "component",
-            _requests(telemetry_measures.times([SECURITY_INCIDENT_LOCKOUT]))),
+            telemetry_measures.times([SECURITY_INCIDENT_LOCKOUT])),
+    Measure("trackedEvents", "Tracked events of one name", "events", "component", telemetry_measures.tracked_events,
+            matchers=(telemetry_measures.EVENT,), needs=telemetry_measures.EVENT),
+    Measure("crashFreeRate", "Sessions without a crash (%)", "%", "project", telemetry_measures.crash_free_rate,
+            _PERCENT, no_data=True, matchers=(telemetry_measures.RELEASE, telemetry_measures.ENVIRONMENT),
+            by_hour=True),
     Measure("lockouts", "Lock-outs from the portal", "lock-outs", PORTAL, _lockouts),
 ):  # fmt: skip
     registry[_measure.name] = _measure

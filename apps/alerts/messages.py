@@ -8,6 +8,8 @@ from django.conf import settings
 
 from apps.alerts.models import Alert, Escalation
 
+ANSWER = "Acknowledge: "
+
 
 @dataclass(frozen=True)
 class Told:
@@ -23,6 +25,11 @@ def url_of(alert: Alert) -> str:
     if alert.incident_id:
         return f"{settings.SITE_URL}/admin/incidents/incident/{alert.incident_id}/change/"
     return f"{settings.SITE_URL}/admin/alerts/alert/{alert.pk}/change/"
+
+
+def list_url() -> str:
+    """Where several alerts stand together."""
+    return f"{settings.SITE_URL}/admin/alerts/alert/"
 
 
 def facts(alert: Alert, url: str) -> dict[str, Any]:
@@ -55,9 +62,15 @@ def page(alert: Alert, run: Escalation, url: str) -> Told:
         *([f"Incident: {known['incident']}"] if known["incident"] else []),
         f"Why you: {run.policy_name}, step {run.step + 1}{again}",
         "",
-        f"Acknowledge: {url}",
+        f"{ANSWER}{url}",
     ]
     return Told(f"[{alert.severity.upper()}] {alert.title}"[:250], "\n".join(lines), known)
+
+
+def with_link(body: str, link: str) -> str:
+    """The body of a page with the link that answers it, put in when it is sent and kept nowhere."""
+    head, mark, rest = body.rpartition(f"\n{ANSWER}")
+    return f"{head}{mark}{link}\nIn the portal: {rest}" if mark else f"{body}\n\n{ANSWER}{link}"
 
 
 def resolved(alert: Alert) -> Told:
@@ -94,3 +107,10 @@ def broken(name: str, error: str) -> Told:
     """The notice that a channel was refused for good."""
     body = f"{name} refuses pages for good: {error}\n\nMend it and send a test.\n\n{settings.SITE_URL}"
     return Told(f"[BROKEN] {name}"[:250], body, {"sentence": f"{name} refuses pages: {error}"})
+
+
+def too_many(name: str, limit: int) -> Told:
+    """The notice that an integration sends more than it may."""
+    said = f"{name} sends more than {limit} requests in 60 seconds. What is over the limit is refused."
+    body = f"{said}\n\nFind out why, or raise its limit.\n\n{settings.SITE_URL}/admin/alerts/integration/"
+    return Told(f"[LIMITED] {name}"[:250], body, {"sentence": said})

@@ -9,12 +9,13 @@ import random
 from collections.abc import Iterable
 from dataclasses import asdict, replace
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.db import connection, transaction
-from django.db.models import Case, F, Q, When
+from django.db.models import F, Q
 
 from apps.alerts import delivery, escalation, messages
+from apps.alerts.answering import links
 from apps.alerts.channels import Receipt
 from apps.alerts.escalation import Target
 from apps.alerts.models import (
@@ -33,8 +34,6 @@ from apps.audit.models import Category, Outcome
 from apps.core.severity import RANK, Severity
 from apps.core.ticks import wake
 from apps.incidents import services as incidents
-
-_LIVE = Q(state=PageState.PENDING) | Q(state=PageState.CLAIMED)
 
 
 # --- Making -------------------------------------------------------------------------------------------------
@@ -109,18 +108,54 @@ def notify_resolved(alert: Alert, *, now: datetime, actor: Any = None) -> None:
 
 
 # --- Claiming -----------------------------------------------------------------------------------------------
+# A fair share: the first page of each component goes before the second of any, so a storm holds up nobody else.
+_DUE = """
+SELECT id, kind, channel_id, deadline FROM (
+  SELECT p.id, p.created_at, p.kind, p.channel_id, p.deadline, array_position(%s::text[], p.urgency::text) AS rank,
+    row_number() OVER (PARTITION BY p.urgency, a.project_id, a.component_id ORDER BY p.created_at, p.id) AS turn
+  FROM alerts_page p LEFT JOIN alerts_alert a ON a.id = p.alert_id
+  WHERE p.state IN ('pending', 'claimed') AND p.next_try_at <= %s AND (p.escalation_id IS NULL OR NOT a.suppressed)
+) due ORDER BY rank, turn, created_at, id LIMIT %s
+"""
+_URGENCIES = sorted(RANK, key=RANK.__getitem__)
+
+
+class Due(NamedTuple):
+    """A page to try, and by which lane."""
+
+    pk: int
+    lane: str
+    deadline: datetime
+
+
+def due(*, now: datetime, limit: int) -> list[Due]:
+    """Pages to try: the most urgent first, then in turn by component, then the oldest. A claim whose lease ran out is
+    due as well; pages of suppressed alerts are not."""
+    with connection.cursor() as cursor:
+        cursor.execute(_DUE, [_URGENCIES, now, limit])
+        return [Due(pk, f"{kind}:{place}" if place else kind, until) for pk, kind, place, until in cursor]
+
+
 def due_ids(*, now: datetime, limit: int) -> list[int]:
-    """Ids of pages to try, the most urgent first, then the oldest. A claim whose lease ran out is due as well."""
-    due = Page.objects.filter(_LIVE, next_try_at__lte=now).exclude(
-        escalation__isnull=False, alert__suppressed=True
+    """Their ids alone."""
+    return [one.pk for one in due(now=now, limit=limit)]
+
+
+def put_off(page_id: int, *, until: datetime, now: datetime) -> None:
+    """Its lane is shut: it waits, and its person's next way is tried at once."""
+    page = Page.objects.select_related("escalation", "alert").get(pk=page_id)
+    moved = Page.objects.filter(pk=page_id, state=PageState.PENDING, next_try_at__lte=now).update(
+        next_try_at=max(min(until, page.deadline), now + timedelta(seconds=1)),
+        failure="The provider has been failing; tried again soon.",
     )
-    rank = Case(*(When(urgency=word, then=number) for word, number in RANK.items()), default=9)
-    return list(due.order_by(rank, "created_at", "id").values_list("pk", flat=True)[:limit])
+    if moved:
+        _next_way(page, now)
 
 
 @transaction.atomic
-def claim(page_id: int, *, now: datetime) -> Page | None:
-    """Take a page for one try, or None: somebody else has it, its alert is suppressed or no longer triggered.
+def claim(page_id: int, *, now: datetime, carrier: Page | None = None) -> Page | None:
+    """Take a page for one try, or None: somebody else has it, or its alert is suppressed or no longer triggered. With
+    a carrier it goes in that page's message, before its own time.
 
     The alert is read FOR SHARE in a statement of its own: a condition inside the UPDATE would be judged by
     that statement's snapshot, and an acknowledgement that committed while it waited would be missed.
@@ -134,13 +169,18 @@ def claim(page_id: int, *, now: datetime) -> Page | None:
             cancel_pages_of(page_id, now=now)
         if suppressed is not False:
             return None
-    free = Q(state=PageState.PENDING, next_try_at__lte=now) | Q(state=PageState.CLAIMED, lease_until__lt=now)
+    due = Q(state=PageState.PENDING) if carrier else Q(state=PageState.PENDING, next_try_at__lte=now)
+    free = due | Q(state=PageState.CLAIMED, lease_until__lt=now)
     lease_until = now + timedelta(seconds=delivery.LEASE_S)
     taken = Page.objects.filter(free, pk=page_id).update(
         state=PageState.CLAIMED, token=F("token") + 1, attempts=F("attempts") + 1, lease_until=lease_until,
-        next_try_at=lease_until,
+        next_try_at=lease_until, carrier=carrier,
     )  # fmt: skip
-    return Page.objects.select_related("channel").get(pk=page_id) if taken else None
+    return (
+        links.attach(Page.objects.select_related("channel", "alert").get(pk=page_id), now=now)
+        if taken
+        else None
+    )
 
 
 def _suppressed_while_triggered(alert_id: int, epoch: int) -> bool | None:

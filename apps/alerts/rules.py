@@ -1,16 +1,21 @@
 """The condition language of rules, and what one more reading of a measure means. Pure: no database, no clock."""
 
+import difflib
 import math
 import operator
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 OPERATORS = {
     ">": operator.gt, ">=": operator.ge, "<": operator.lt, "<=": operator.le, "==": operator.eq,
 }  # fmt: skip
-_SHAPE = re.compile(r"\s*([A-Za-z][A-Za-z0-9]*)\s*(>=|<=|==|>|<)\s*(-?\d+(?:\.\d+)?)?\s*%?\s*")
+_SHAPE = re.compile(
+    r"\s*([A-Za-z][A-Za-z0-9]*)\s*(>=|<=|==|>|<)\s*(?:(-?\d{1,12}(?:\.\d{1,6})?)\s*(%|ms|s)?)?\s*"
+)
+# Unit as written → unit of the measure → factor. A bare number is in the measure's own unit.
+_FACTORS = {"%": {"%": 1.0}, "ms": {"ms": 1.0}, "s": {"ms": 1000.0}}
 
 
 class RuleRefused(ValueError):
@@ -23,12 +28,16 @@ class RuleRefused(ValueError):
 
 @dataclass(frozen=True)
 class Bounds:
-    """The values that a measure can take. `ratio`: a share, for which few events are no evidence in any direction."""
+    """The values that a measure can take. `ratio`: a share, for which few events are no evidence in any direction.
+
+    `unit`: what may stand behind a number: % or ms (then s as well), or nothing.
+    """
 
     low: float = 0
     high: float = math.inf
     whole: bool = True
     ratio: bool = False
+    unit: str = ""
 
 
 @dataclass(frozen=True)
@@ -48,8 +57,8 @@ class Condition:
 
 
 def parse(text: str, *, threshold: float | None, bounds: Mapping[str, Bounds]) -> Condition:
-    """Read `measure op number`; RuleRefused says what is wrong. `threshold` serves where the number is left
-    out.
+    """Read `measure op number`, the number with or without its unit (%, ms, s); RuleRefused says what is wrong.
+    `threshold`, in the measure's own unit, serves where the number is left out.
 
     Refused as well: two unequal numbers, a condition that can never hold, and one that always does.
     """
@@ -59,24 +68,41 @@ def parse(text: str, *, threshold: float | None, bounds: Mapping[str, Bounds]) -
             f"Write a measure, an operator ({' '.join(OPERATORS)}) and a number, such as errorCount > 10. "
             "Functions, arithmetic and code are not read."
         )
-    measure, op, written = found.groups()
+    measure, op, written, unit = found.groups()
     if measure not in bounds:
-        raise RuleRefused(f"Unknown measure {measure}. Known: {', '.join(sorted(bounds))}.")
-    condition = Condition(measure, op, _number(written, threshold))
+        raise RuleRefused(_unknown(measure, bounds))
+    number = float(written) * _factor(measure, unit, bounds[measure]) if written is not None else None
+    condition = Condition(measure, op, _number(number, threshold))
     _refuse_the_constant(condition, bounds[measure])
     return condition
 
 
-def _number(written: str | None, threshold: float | None) -> float:
+def _unknown(measure: str, known: Iterable[str]) -> str:
+    by_small = {name.lower(): name for name in known}
+    near = difflib.get_close_matches(measure.lower(), by_small, n=1, cutoff=0.6)
+    meant = f" Did you mean {by_small[near[0]]}?" if near else ""
+    return f"Unknown measure {measure}.{meant} Known: {', '.join(sorted(by_small.values()))}."
+
+
+def _factor(measure: str, unit: str | None, bounds: Bounds) -> float:
+    if unit is None:
+        return 1.0
+    if bounds.unit not in _FACTORS[unit]:
+        own = f"is in {bounds.unit}" if bounds.unit else "has no unit"
+        raise RuleRefused(f"{measure} {own}; {unit} does not fit.")
+    return _FACTORS[unit][bounds.unit]
+
+
+def _number(written: float | None, threshold: float | None) -> float:
     if written is None:
         if threshold is None:
             raise RuleRefused("Give a number, here or as the threshold.")
         return threshold
-    if threshold is not None and float(written) != threshold:
+    if threshold is not None and written != threshold:
         raise RuleRefused(
-            f"The condition says {written}, the threshold {threshold:g}. Clear one of them.", "threshold"
+            f"The condition says {written:g}, the threshold {threshold:g}. Clear one of them.", "threshold"
         )
-    return float(written)
+    return written
 
 
 def _refuse_the_constant(condition: Condition, bounds: Bounds) -> None:
@@ -97,6 +123,20 @@ def _span(bounds: Bounds) -> str:
     kind = "a whole number" if bounds.whole else "a number"
     top = "" if math.isinf(bounds.high) else f" and at most {bounds.high:g}"
     return f"{kind} of at least {bounds.low:g}{top}"
+
+
+@dataclass(frozen=True)
+class Ask:
+    """What a set of rules wants of a measure: since when, counting only which severity of record, and only what
+    its matchers name, such as (("endpoint", "POST /pay"),)."""
+
+    since: datetime
+    severity: str = ""
+    matchers: tuple[tuple[str, str], ...] = ()
+
+    def only(self, name: str) -> str:
+        """The value that a matcher asks for; "" for all."""
+        return dict(self.matchers).get(name, "")
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ alert, escalation, page, incident.
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.core.exceptions import ValidationError
@@ -32,7 +32,10 @@ class StaleEpoch(ValidationError):
 
 @dataclass(frozen=True)
 class Fired:
-    """What fired. `key` is the deduplication key; `incident` is given for one that people opened by hand."""
+    """What fired. `key` is the deduplication key; `incident` is given for one that people opened by hand.
+
+    Within `reopen_within_s` of its end the same alert fires again; with 0 that is always a new one.
+    """
 
     key: str
     title: str
@@ -47,6 +50,7 @@ class Fired:
     first_seen_at: datetime | None = None
     incident: Incident | None = None
     opens_incident: bool = True
+    reopen_within_s: int = 0
 
 
 @dataclass(frozen=True)
@@ -72,7 +76,7 @@ def trigger(*, fired: Fired, now: datetime, actor: Any = None) -> Alert:
         held = _locked(Alert.objects.open().filter(dedup_key=fired.key)).first()
         if held is not None:
             return _repeat(held, fired, now, actor)
-        alert = _insert(fired, now)
+        alert = _reopened(fired, now) or _insert(fired, now)
         if alert is not None:
             _announce(alert, fired, now, actor)
             return alert
@@ -100,15 +104,48 @@ def _insert(fired: Fired, now: datetime) -> Alert | None:
     return alert
 
 
+def _reopened(fired: Fired, now: datetime) -> Alert | None:
+    """The alert of this key that ended within the reopening window, firing again in a new episode; else None.
+
+    An incident that ended meanwhile stays with the people who ended it: the alert joins or opens another.
+    """
+    if not fired.reopen_within_s:
+        return None
+    since = now - timedelta(seconds=fired.reopen_within_s)
+    ended = Alert.objects.filter(dedup_key=fired.key[:255], state=AlertState.RESOLVED, resolved_at__gte=since)
+    newest = ended.order_by("-resolved_at").values("pk")[:1]
+    alert = _locked(Alert.objects.filter(pk__in=newest, state=AlertState.RESOLVED)).first()
+    if alert is None:
+        return None
+    alert.state, alert.epoch, alert.count = AlertState.TRIGGERED, alert.epoch + 1, alert.count + 1
+    alert.severity, alert.value, alert.sentence = (
+        fired.severity,
+        fired.value,
+        fired.sentence or alert.sentence,
+    )
+    alert.policy, alert.triggered_at, alert.last_seen_at = fired.policy, now, now
+    alert.acked_at, alert.acked_by, alert.acked_via = None, "", ""
+    alert.resolved_at, alert.resolved_by, alert.resolved_via = None, "", ""
+    if alert.incident is not None and not alert.incident.is_open:
+        alert.incident = None
+    try:
+        with transaction.atomic():
+            alert.save()
+    except IntegrityError:
+        return None
+    return alert
+
+
 def _announce(alert: Alert, fired: Fired, now: datetime, actor: Any) -> None:
     if alert.incident is None and fired.opens_incident:
         alert.incident = _join_or_open(alert, now)
         alert.save(update_fields=["incident"])
+    verb, word = ("reopen", "Alert again") if alert.epoch > 1 else ("trigger", "Alert")
     audit.record(
-        "alert.trigger", resource=alert, category=Category.SYSTEM, actor=actor,
+        f"alert.{verb}", resource=alert, category=Category.SYSTEM, actor=actor,
         details={"key": alert.dedup_key, "severity": alert.severity, "sentence": alert.sentence},
     )  # fmt: skip
-    _entry(alert, "alert.trigger", f"Alert: {alert.title}. {alert.sentence}".strip(), now, tone="bad")
+    _entry(alert, f"alert.{verb}", f"{word}: {alert.title}. {alert.sentence}".strip(), now, tone="bad")
     recount(incident=alert.incident)
     muting.evaluate_one(alert=alert, now=now)  # before it pages
     bundles.bundle(alert=alert, now=now)
@@ -144,6 +181,7 @@ def _repeat(alert: Alert, fired: Fired, now: datetime, actor: Any) -> Alert:
     alert.sentence = fired.sentence or alert.sentence
     if rises:
         alert.severity, alert.state, alert.epoch = fired.severity, AlertState.TRIGGERED, alert.epoch + 1
+        alert.policy = alert.policy or fired.policy  # below the severity that pages it had none
         alert.triggered_at, alert.acked_at, alert.acked_by, alert.acked_via = now, None, "", ""
     alert.save()
     if alert.suppressed:
@@ -290,6 +328,21 @@ def resolve_incident(*, incident: Incident, act: Act) -> bool:
     recount(incident=incident)
     first = incidents.mark_resolved(incident=incident, by=act.by, at=act.at, actor=act.actor, via=act.via)
     return bool(held) or first
+
+
+@transaction.atomic
+def move_incident(
+    *, incident: Incident, actor: Any, now: datetime, via: str = "api", **move: Any
+) -> Incident:
+    """A transition as apps.incidents.services.move makes it, with what it refuses; where it ends the incident its
+    alerts end with it. They are held first, so that nobody pages for one between the two."""
+    held = list(_locked(Alert.objects.open().filter(incident=incident)))
+    moved = incidents.move(incident=incident, actor=actor, now=now, **move)
+    if held and not moved.is_open:
+        _resolve(held, Act(by=actor.get_username(), at=now, via=via, actor=actor))
+        recount(incident=moved)
+        moved.refresh_from_db()
+    return moved
 
 
 @transaction.atomic

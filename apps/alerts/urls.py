@@ -4,14 +4,23 @@ from django.contrib import admin
 from django.urls import path, re_path
 
 from apps.alerts import api, views
+from apps.alerts.answering.urls import urlpatterns as answering
+from apps.alerts.doors.urls import urlpatterns as doors
 from apps.alerts.oncall import api as oncall_api
 from apps.alerts.oncall import views as oncall_views
 
 app_name = "alerts"
+_incident = r"^api/reliability/incidents/(?P<pk>[0-9]{1,18})"
 _protected = admin.site.admin_view
 urlpatterns = [
+    *doors,
+    *answering,
     re_path(r"^api/reliability/alerts/?$", api.AlertList.as_view(), name="api_list"),
     re_path(r"^api/reliability/alerts/stats/?$", api.AlertStats.as_view(), name="api_stats"),
+    re_path(r"^api/reliability/alerts/(?P<pk>[0-9]{1,18})/?$", api.AlertDetail.as_view(), name="api_detail"),
+    re_path(rf"{_incident}/acknowledge/?$", api.IncidentAcknowledge.as_view(), name="api_incident_acknowledge"),
+    re_path(rf"{_incident}/resolve/?$", api.IncidentResolve.as_view(), name="api_incident_resolve"),
+    re_path(rf"{_incident}/move/?$", api.IncidentMove.as_view(), name="api_incident_move"),
     re_path(
         r"^api/reliability/alerts/(?P<pk>[0-9]{1,18})/acknowledge/?$", api.AlertAcknowledge.as_view(),
         name="api_acknowledge",

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 import structlog
 from django.db import connection
 
-from apps.alerts import builtin, following, measures, rules, services
+from apps.alerts import builtin, following, measures, rule_checks, rules, services
 from apps.alerts.measures import PORTAL, Measure
 from apps.alerts.models import Alert, AlertRule, RuleState
 from apps.alerts.rules import Memory, Reading, RuleRefused, Settled, Terms
@@ -84,10 +84,7 @@ def watch(*, now: datetime) -> TickReport:
 # --- Rules --------------------------------------------------------------------------------------------------
 def terms_of(rule: AlertRule) -> Terms:
     """The rule as the pure judge wants it; RuleRefused when its condition cannot be read."""
-    threshold = float(rule.threshold) if rule.threshold is not None else None
-    condition = rules.parse(rule.condition, threshold=threshold, bounds=measures.bounds())
-    ratio = measures.registry[condition.measure].bounds.ratio
-    return Terms(condition, rule.for_s, rule.minimum, rule.resolve_after_s, ratio)
+    return rule_checks.terms_of(vars(rule))
 
 
 def evaluate(*, now: datetime) -> tuple[int, int, int, int]:

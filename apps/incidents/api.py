@@ -1,6 +1,6 @@
 """Incidents over the API: what is open, one with its story, opening, noting, moving, and how long things took.
 
-A move that ends an incident stops its paging too: the alerts room follows on its next watch tick.
+A move that ends an incident stops its paging too, so its address belongs to the alerts room.
 """
 
 from datetime import timedelta
@@ -249,11 +249,14 @@ class IncidentNote(generics.GenericAPIView):
 
 
 class IncidentMove(generics.GenericAPIView):
-    """A transition. 409 tells who was faster, or what is legal from the state that it has by now."""
+    """A transition, by the service that a room above names: ending an incident stops paging.
+
+    409 tells who was faster, or what is legal from the state that it has by now."""
 
     permission_classes = (scope("incidents:write", "incidents.work_incident"),)
     serializer_class = MoveSerializer
     queryset = Incident.objects.all()
+    service: Any = staticmethod(services.move)
 
     @extend_schema(request=MoveSerializer, responses=StorySerializer)
     def post(self, request: Request, pk: int) -> Response:
@@ -262,7 +265,7 @@ class IncidentMove(generics.GenericAPIView):
         given = self.get_serializer(data=request.data)
         given.is_valid(raise_exception=True)
         try:
-            moved = services.move(
+            moved = type(self).service(
                 incident=incident, actor=request.user, now=timezone.now(), **given.validated_data
             )
         except ValidationError as refusal:

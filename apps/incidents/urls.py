@@ -11,5 +11,4 @@ urlpatterns = [
     re_path(r"^api/reliability/incidents/stats/?$", api.IncidentStats.as_view(), name="api_stats"),
     re_path(rf"{_one}/?$", api.IncidentDetail.as_view(), name="api_detail"),
     re_path(rf"{_one}/notes/?$", api.IncidentNote.as_view(), name="api_notes"),
-    re_path(rf"{_one}/move/?$", api.IncidentMove.as_view(), name="api_move"),
 ]

@@ -51,13 +51,13 @@ class Receiver:
 
 
 class Sink:
-    """Keeps what arrives; `refuse` names a code for recipients."""
+    """Keeps what arrives; `refuse` names a code for recipients, all or those of `whom`."""
 
-    def __init__(self, refuse=None):
-        self.envelopes, self.refuse = [], refuse
+    def __init__(self, refuse=None, whom=None):
+        self.envelopes, self.refuse, self.whom = [], refuse, whom
 
     async def handle_RCPT(self, server, session, envelope, address, options):
-        if self.refuse:
+        if self.refuse and (self.whom is None or address in self.whom):
             return self.refuse
         envelope.rcpt_tos.append(address)
         return "250 OK"

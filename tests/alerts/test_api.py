@@ -124,3 +124,71 @@ def test_stats_count_and_leave_unknown_figures_open():
     found = client.get(LIST + "/stats/").json()
     assert (found["open"], found["triggered"], found["acknowledged"]) == (2, 1, 1)
     assert found["bySeverity"] == {"critical": 2}
+
+
+def test_one_alert_is_shown_in_whatever_state():
+    alert = make_alert()
+    services.resolve(alert=alert, act=Act("bob", at(5)))
+    client = client_of()
+    found = client.get(f"{LIST}/{alert.pk}")
+    assert (found.status_code, found.json()["state"], found.json()["resolvedBy"]) == (200, "resolved", "bob")
+    assert client.get(f"{LIST}/{alert.pk + 1}/").status_code == 404
+    assert APIClient().get(f"{LIST}/{alert.pk}").status_code == 401
+
+
+# --- Incidents: what stops paging -----------------------------------------------------------------------------
+def make_paged_incident():
+    alert = make_alert(make_policy((0, make_user()), (300, make_user("bob"))))
+    return alert, f"/api/reliability/incidents/{alert.incident_id}"
+
+
+def client_for_incidents(group="Commander", scopes=("incidents:write",)):
+    return client_of("carol", group, scopes)
+
+
+@pytest.mark.parametrize(
+    ("address", "body", "state"),
+    [
+        ("acknowledge", {}, "acknowledged"), ("resolve", {}, "resolved"),
+        ("move", {"verb": "cancel", "reason": "false alarm"}, "resolved"),
+    ],
+)  # fmt: skip
+def test_an_act_on_an_incident_stops_its_paging_at_once(address, body, state):
+    alert, url = make_paged_incident()
+    answer = client_for_incidents().post(f"{url}/{address}", body, format="json")
+    assert answer.status_code == 200, answer.content
+    alert.refresh_from_db()
+    assert (alert.state, alert.escalations.get().state) == (state, "stopped")
+    assert answer.json()["openAlerts"] == (1 if state == "acknowledged" else 0)
+    again = client_for_incidents().post(f"{url}/{address}/", body, format="json")
+    assert again.status_code == (409 if address == "move" else 200)
+
+
+def test_a_move_that_is_refused_leaves_the_alerts_as_they_are():
+    alert, url = make_paged_incident()
+    for body, status in (
+        ({"verb": "cancel"}, 400),
+        ({"verb": "close"}, 409),
+        ({"verb": "cancel", "reason": "x", "version": 9}, 409),
+    ):
+        assert client_for_incidents().post(f"{url}/move", body, format="json").status_code == status
+    alert.refresh_from_db()
+    assert (alert.state, alert.escalations.get().state) == ("triggered", "active")
+
+
+@pytest.mark.parametrize(
+    ("group", "scopes"), [("Viewer", ("incidents:write",)), ("Commander", ("alerts:write",))]
+)
+def test_an_act_on_an_incident_needs_its_scope_and_its_role(group, scopes):
+    alert, url = make_paged_incident()
+    for verb in ("acknowledge", "resolve"):
+        assert client_for_incidents(group, scopes).post(f"{url}/{verb}", format="json").status_code == 403
+    alert.refresh_from_db()
+    assert alert.state == "triggered"
+
+
+def test_resolving_a_critical_incident_needs_the_commander():
+    alert, url = make_paged_incident()
+    assert client_for_incidents("Responder").post(f"{url}/resolve", format="json").status_code == 403
+    alert.refresh_from_db()
+    assert alert.state == "triggered"

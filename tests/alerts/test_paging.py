@@ -93,8 +93,8 @@ def values(alert):
 
 
 def test_the_report_says_what_is_left_and_since_when():
-    for _ in range(3):
-        make_alert(make_policy((0, make_user())))
+    for name in ("alice", "bob", "carol"):
+        make_alert(make_policy((0, make_user(name))))
     report = paging.escalate_due(now=at(30), limit=2)
     assert (report.backlog, report.oldest_at) == (1, NOW)
     assert paging.escalate_due(now=at(30)).backlog == 0

@@ -2,52 +2,19 @@
 
 import os
 import random
-import threading
 from datetime import timedelta
 
 import pytest
-from django.db import connection, transaction
+from django.db import transaction
 
 from apps.alerts import outbox, paging, services
 from apps.alerts.channels import Receipt
 from apps.alerts.models import Alert, Attempt, Escalation, Page
 from apps.alerts.services import Act
+from tests.alerts.beside import Beside
 from tests.alerts.make import NOW, at, make_alert, make_policy, make_user
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-
-class Beside:
-    """Work on a thread with its own connection; what it raised is raised by `done`."""
-
-    def __init__(self, work):
-        self.work, self.raised = work, []
-        self.thread = threading.Thread(target=self._run)
-        self.thread.start()
-
-    def _run(self):
-        try:
-            self.work()
-        except BaseException as error:
-            self.raised.append(error)
-        finally:
-            connection.close()
-
-    def waits(self):
-        """Whether it comes to wait for a lock."""
-        while self.thread.is_alive():
-            with connection.cursor() as cursor:
-                cursor.execute("SELECT count(*) FROM pg_locks WHERE NOT granted")
-                if cursor.fetchone()[0]:
-                    return True
-            self.thread.join(0.01)
-        return False
-
-    def done(self):
-        self.thread.join(20)
-        assert not self.thread.is_alive(), "it still waits for a lock"
-        if self.raised:
-            raise self.raised[0]
 
 
 def paged_alert():

@@ -1,5 +1,6 @@
 """The condition language, and what one more reading means."""
 
+import re
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -9,7 +10,8 @@ from apps.alerts.rules import Bounds, Condition, Memory, Reading, RuleRefused, S
 BOUNDS = {
     "errorCount": Bounds(),
     "errorsPerMinute": Bounds(whole=False),
-    "errorRate": Bounds(high=100, whole=False, ratio=True),
+    "errorRate": Bounds(high=100, whole=False, ratio=True, unit="%"),
+    "latencyP95": Bounds(whole=False, ratio=True, unit="ms"),
 }
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 
@@ -27,6 +29,9 @@ def at(seconds):
         ("errorCount >", 10, Condition("errorCount", ">", 10)),
         ("errorCount == 0", None, Condition("errorCount", "==", 0)),
         ("errorsPerMinute <= 0.5", None, Condition("errorsPerMinute", "<=", 0.5)),
+        ("latencyP95 > 500", None, Condition("latencyP95", ">", 500)),
+        ("latencyP95 > 500ms", None, Condition("latencyP95", ">", 500)),
+        ("latencyP95 > 1.5 s", 1500, Condition("latencyP95", ">", 1500)),
         ("errorRate == 99.5", None, Condition("errorRate", "==", 99.5)),
     ],
 )
@@ -37,7 +42,15 @@ def test_a_condition_is_read(text, threshold, expected):
 @pytest.mark.parametrize(
     ("text", "threshold", "said"),
     [
-        ("errorRat > 5", None, "Unknown measure errorRat. Known: errorCount, errorRate"),
+        ("errorRat > 5", None, "Unknown measure errorRat. Did you mean errorRate? Known: errorCount"),
+        ("errorrate > 5", None, "Did you mean errorRate"),
+        ("nonsense > 5", None, "Unknown measure nonsense. Known: errorCount"),
+        ("errorCount > 5 %", None, "errorCount has no unit; % does not fit"),
+        ("errorRate > 5 ms", None, "errorRate is in %; ms does not fit"),
+        ("latencyP95 > 5 min", None, "Write a measure"),
+        ("latencyP95 > 99%", None, "latencyP95 is in ms"),
+        ("latencyP95 < 0 s", None, "can never hold"),
+        ("errorCount > 9" + "9" * 400, None, "Write a measure"),
         ("errorCount > 5", 6, "The condition says 5, the threshold 6"),
         ("errorCount >", None, "Give a number"),
         ("errorCount", 5, "Write a measure"),
@@ -56,7 +69,7 @@ def test_a_condition_is_read(text, threshold, expected):
     ],
 )
 def test_a_condition_is_refused_with_its_reason(text, threshold, said):
-    with pytest.raises(RuleRefused, match=said.replace("(", r"\(")):
+    with pytest.raises(RuleRefused, match=re.escape(said)):
         parse(text, threshold=threshold, bounds=BOUNDS)
 
 

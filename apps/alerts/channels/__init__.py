@@ -16,13 +16,15 @@ class Receipt:
 
 
 class Sender(Protocol):
-    """A kind of channel. `personal`: a person can be reached by it; `wants`: what its address and secret must be."""
+    """A kind of channel. `personal`: a person can be reached by it; `address_is`, `secret_is`: what they must be;
+    `bundle_s`: seconds within which one place gets one message (0: every page by itself, for machines)."""
 
     kind: str
     label: str
     personal: bool
     address_is: str
     secret_is: str
+    bundle_s: int
 
     def send(self, page: Any, secret: str) -> Receipt:
         """Send one page now, within the channel's own time limit; never raises for what a provider may

@@ -96,6 +96,7 @@ class Email:
     personal = True
     address_is = "an e-mail address"
     secret_is = ""
+    bundle_s = 60
 
     def send(self, page: Any, secret: str) -> Receipt:
         """Hand the mail to the server. What fails before the message was handed over is known not to have arrived."""

@@ -34,8 +34,9 @@ def message(page: Any) -> dict[str, Any]:
     ]
     if fields:
         blocks.append({"type": "section", "fields": fields})
-    if url := page.data.get("url"):
-        link = f"<{escape(str(url))}|Open in the portal>"
+    if url := page.data.get("answer_url") or page.data.get("url"):
+        words = "Acknowledge, escalate" if page.data.get("answer_url") else "Open in the portal"
+        link = f"<{escape(str(url))}|{words}>"
         blocks.append({"type": "section", "text": {"type": "mrkdwn", "text": link}})
     # A repetition after a lost answer shows the same tag: people can tell that it is no second failure.
     blocks.append({"type": "context", "elements": [{"type": "plain_text", "text": page.key[:FIELD_MAX]}]})
@@ -50,6 +51,7 @@ class Slack:
     personal = False
     address_is = ""
     secret_is = "the webhook's address, https://hooks.slack.com/…"  # noqa: S105 - words for a form, not a secret
+    bundle_s = 5
 
     def send(self, page: Any, secret: str) -> Receipt:
         """POST the message; Slack answers the text ok."""

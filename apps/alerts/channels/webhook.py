@@ -50,6 +50,7 @@ class Webhook:
     personal = False
     address_is = "where to POST, https://…"
     secret_is = "the signing secret, whsec_… or any text"  # noqa: S105 - words for a form, not a secret
+    bundle_s = 0
 
     def send(self, page: Any, secret: str) -> Receipt:
         """POST the facts, signed. `webhook-id` is the page's key: the same over all tries."""

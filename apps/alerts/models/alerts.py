@@ -28,6 +28,10 @@ class AlertQuerySet(models.QuerySet["Alert"]):
         """Triggered or acknowledged."""
         return self.exclude(state=AlertState.RESOLVED)
 
+    def real(self) -> "AlertQuerySet":
+        """Without drills: what lists and figures count."""
+        return self.filter(is_drill=False)
+
 
 class Alert(models.Model):
     """One thing that is wrong now. The database allows one open alert per deduplication key.
@@ -64,6 +68,7 @@ class Alert(models.Model):
         help_text="A reason is in force. Kept in this row since a claim must read it under the row's lock.",
     )  # fmt: skip
     backfilled = models.BooleanField(default=False, editable=False)
+    is_drill = models.BooleanField(default=False, editable=False, help_text="A test of the way to people.")
 
     objects = AlertQuerySet.as_manager()
 

@@ -105,6 +105,10 @@ class Page(models.Model):
     deadline = models.DateTimeField()
     created_at = models.DateTimeField()
     sent_at = models.DateTimeField(null=True)
+    carrier = models.ForeignKey(
+        "self", models.SET_NULL, null=True, related_name="carried", db_index=False,
+        help_text="The page in whose message this one went.",
+    )  # fmt: skip
     failure = models.CharField(max_length=300, blank=True)
 
     class Meta:
@@ -120,6 +124,17 @@ class Page(models.Model):
             # The tick: what is waiting, and claims whose lease ran out.
             models.Index(
                 fields=("next_try_at",), name="alerts_page_due", condition=Q(state__in=("pending", "claimed"))
+            ),
+            # What waits for one contact, and what went to it lately.
+            models.Index(
+                fields=("address", "kind"),
+                name="alerts_page_waits",
+                condition=Q(state__in=("pending", "claimed")),
+            ),
+            models.Index(
+                fields=("address", "kind", "-sent_at"),
+                name="alerts_page_gone",
+                condition=Q(sent_at__isnull=False),
             ),
             # Acknowledgement cancels what waits for an alert.
             models.Index(fields=("alert", "state"), name="alerts_page_alert"),

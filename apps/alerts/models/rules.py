@@ -57,6 +57,9 @@ class AlertRule(models.Model):
         max_length=8, blank=True, choices=(("Critical", "Critical"), ("Major", "Major"), ("Minor", "Minor")),
         help_text="Count only errors of this severity.",
     )  # fmt: skip
+    matchers = models.JSONField(
+        default=dict, blank=True, help_text="Count only what these name, such as an endpoint."
+    )
     severity = models.CharField(max_length=8, choices=Severity.choices, default=Severity.ERROR)
     policy = models.ForeignKey(EscalationPolicy, models.PROTECT, null=True, blank=True, related_name="rules")
     opens_incident = models.BooleanField(default=True)

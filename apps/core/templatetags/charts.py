@@ -15,14 +15,16 @@ _WORDS: dict[str, Callable[[object], str]] = {"figure": wording.figure_words, "s
 
 @register.inclusion_tag("portal/chart.html")
 def columns(
-    series: Sequence[charts.Series], labels: Sequence[str], sentence: str, unit: str = "figure"
-) -> dict[str, Any]:
-    """Stacked columns over time. `labels` one a column; `sentence` says in words what is to be seen."""
+    series: Sequence[charts.Series], labels: Sequence[str], sentence: str, unit: str = "figure",
+    limit: float | None = None,
+) -> dict[str, Any]:  # fmt: skip
+    """Stacked columns over time. `labels` one a column; `sentence` says in words what is to be seen. `limit` is drawn
+    as a line across, and the chart is high enough for it."""
     shown = charts.fold(series)
-    top = charts.round_top(charts.highest(shown))
+    top = charts.round_top(max(charts.highest(shown), limit or 0))
     words = _WORDS[unit]
     return {
-        "plot": _plot(shown, len(labels), top, sentence),
+        "plot": _plot(shown, len(labels), top, sentence, limit),
         "legend": [(_tone(place, s), s.name) for place, s in enumerate(shown)] if len(shown) > 1 else [],
         "ups": [words(top), words(top / 2), "0"],
         "alongs": [labels[0], labels[len(labels) // 2], labels[-1]] if len(labels) > 2 else labels,
@@ -35,7 +37,9 @@ def _tone(place: int, series: charts.Series) -> str:
     return series.tone or f"s{0 if rest else place + 1}"
 
 
-def _plot(shown: Sequence[charts.Series], count: int, top: float, sentence: str) -> SafeString:
+def _plot(
+    shown: Sequence[charts.Series], count: int, top: float, sentence: str, limit: float | None
+) -> SafeString:
     tones = [_tone(place, series) for place, series in enumerate(shown)]
     lines = format_html_join(
         "",
@@ -48,9 +52,16 @@ def _plot(shown: Sequence[charts.Series], count: int, top: float, sentence: str)
     )  # fmt: skip
     return format_html(
         '<svg class="chart__plot" viewBox="0 0 {} 100" preserveAspectRatio="none" role="img" '
-        'aria-label="{}">{}{}</svg>',
-        max(count, 1) * 10, sentence, lines, drawn or mark_safe(""),
+        'aria-label="{}">{}{}{}</svg>',
+        max(count, 1) * 10, sentence, lines, drawn or mark_safe(""), _limit(limit, top, count),
     )  # fmt: skip
+
+
+def _limit(limit: float | None, top: float, count: int) -> SafeString:
+    if limit is None:
+        return mark_safe("")
+    y = round(100 - max(limit, 0) / top * 100, 2)
+    return format_html('<line class="chart__limit" x1="0" x2="{}" y1="{}" y2="{}"></line>', count * 10, y, y)
 
 
 @register.simple_tag

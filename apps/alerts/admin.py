@@ -48,7 +48,7 @@ class AlertRuleAdmin(AuditedAdmin):
         (None, {"fields": ("name", "description", "enabled")}),
         ("When", {"fields": ("condition", "threshold", "window_s", "for_s", "minimum")}),
         ("Of what", {"fields": ("project", "component", "component_name", "record_severity", "matchers")}),
-        ("Then", {"fields": ("severity", "policy", "opens_incident", "resolve_after_s", "tags")}),
+        ("Then", {"fields": ("severity", "policy", "opens_incident", "resolve_after_s", "reopen_window_s", "tags")}),
     )
 
     def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:

@@ -190,7 +190,7 @@ def _fired(question: Question, subject: Subject, reading: Reading, key: str, now
         component=component, rule=rule, policy=rule.policy,
         sentence=sentence(question.terms, measure, rule, str(subject), reading),
         value=reading.value, labels={**rule.tags, "measure": measure.name}, first_seen_at=began,
-        opens_incident=rule.opens_incident,
+        opens_incident=rule.opens_incident, reopen_within_s=rule.reopen_window_s,
     )  # fmt: skip
 
 

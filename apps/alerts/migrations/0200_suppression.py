@@ -9,7 +9,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('alerts', '0005_schedule_steps'),
+        ('alerts', '0601_bundles'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 

@@ -29,6 +29,7 @@ from apps.alerts.models import (
 from apps.alerts.oncall import admin as oncall_admin  # noqa: F401 - registers
 from apps.alerts.rule_history import panel as rule_panel
 from apps.alerts.services import Act
+from apps.alerts.suppression import admin as suppression_admin
 from apps.audit.admin import AuditedAdmin
 from apps.core.admin import Button, ButtonsMixin, FastListMixin, ReadOnlyMixin
 from apps.core.templatetags.portal import badge
@@ -327,10 +328,11 @@ class AlertAdmin(ButtonsMixin, FastListMixin, ReadOnlyMixin):
         "component",
         "count",
         "triggered_at",
+        "not_paging",
         "acked_by",
         "incident",
     )
-    list_filter = (OpenFirst, "severity", "project")
+    list_filter = (OpenFirst, "suppressed", "severity", "project")
     list_select_related = ("component", "incident")
     search_fields = ("title", "=dedup_key")
     change_form_template = "admin/alerts/alert/change_form.html"
@@ -345,7 +347,17 @@ class AlertAdmin(ButtonsMixin, FastListMixin, ReadOnlyMixin):
                offered=lambda alert: alert.state == "triggered", tone="primary"),
         Button("resolve", "Resolve", "alerts.acknowledge_alert", _resolve,
                offered=lambda alert: alert.state != "resolved"),
+        *suppression_admin.ALERT_BUTTONS,
     )  # fmt: skip
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Alert]:
+        """With the reasons why some of them do not page."""
+        return suppression_admin.with_reasons(super().get_queryset(request))
+
+    @admin.display(description="pages?")
+    def not_paging(self, alert: Any) -> str:
+        """Every reason in force, with by whom and why."""
+        return suppression_admin.in_words(alert)
 
 
 class AttemptInline(admin.TabularInline):

@@ -31,6 +31,7 @@ from apps.alerts.models import (
 from apps.alerts.oncall import admin as oncall_admin  # noqa: F401 - registers
 from apps.alerts.rule_history import panel as rule_panel
 from apps.alerts.services import Act
+from apps.alerts.suppression import admin as suppression_admin
 from apps.audit.admin import AuditedAdmin
 from apps.core.admin import Button, ButtonsMixin, FastListMixin, ReadOnlyMixin
 from apps.core.templatetags.portal import badge
@@ -50,7 +51,19 @@ class AlertRuleAdmin(AuditedAdmin):
         (None, {"fields": ("name", "description", "enabled")}),
         ("When", {"fields": ("condition", "threshold", "window_s", "for_s", "minimum")}),
         ("Of what", {"fields": ("project", "component", "component_name", "record_severity", "matchers")}),
-        ("Then", {"fields": ("severity", "policy", "opens_incident", "resolve_after_s", "tags")}),
+        (
+            "Then",
+            {
+                "fields": (
+                    "severity",
+                    "policy",
+                    "opens_incident",
+                    "resolve_after_s",
+                    "reopen_window_s",
+                    "tags",
+                )
+            },
+        ),
     )
 
     def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
@@ -320,10 +333,11 @@ class AlertAdmin(ButtonsMixin, FastListMixin, ReadOnlyMixin):
         "component",
         "count",
         "triggered_at",
+        "not_paging",
         "acked_by",
         "incident_number",
     )
-    list_filter = (OpenFirst, "severity", "project", "integration")
+    list_filter = (OpenFirst, "suppressed", "severity", "project", "integration")
     list_select_related = ("component", "incident")
     search_fields = ("title", "=dedup_key")
     change_form_template = "admin/alerts/alert/change_form.html"
@@ -338,6 +352,7 @@ class AlertAdmin(ButtonsMixin, FastListMixin, ReadOnlyMixin):
                offered=lambda alert: alert.state == "triggered", tone="primary"),
         Button("resolve", "Resolve", "alerts.acknowledge_alert", _resolve,
                offered=lambda alert: alert.state != "resolved"),
+        *suppression_admin.ALERT_BUTTONS,
     )  # fmt: skip
 
     @admin.display(description="severity", ordering="severity")
@@ -356,6 +371,15 @@ class AlertAdmin(ButtonsMixin, FastListMixin, ReadOnlyMixin):
     def incident_number(self, alert: Alert) -> str:
         """INC-9; its title would take the line."""
         return alert.incident.number if alert.incident else "–"
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Alert]:
+        """With the reasons why some of them do not page."""
+        return suppression_admin.with_reasons(super().get_queryset(request))
+
+    @admin.display(description="pages?")
+    def not_paging(self, alert: Any) -> str:
+        """Every reason in force, with by whom and why."""
+        return suppression_admin.in_words(alert)
 
 
 class AttemptInline(admin.TabularInline):

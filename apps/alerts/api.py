@@ -12,7 +12,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from apps.alerts import queries, services
-from apps.alerts.models import Alert, AlertState
+from apps.alerts.models import Alert, AlertState, AlertSuppression
 from apps.alerts.services import Act, StaleEpoch
 from apps.core.severity import Severity, severity_of
 from apps.incidents import api as incidents_api
@@ -26,6 +26,14 @@ class Conflict(exceptions.ValidationError):
 
     status_code = 409
     default_code = "conflict"
+
+
+class SuppressedBy(serializers.ModelSerializer):
+    """A reason in force."""
+
+    class Meta:
+        model = AlertSuppression
+        fields = ("kind", "reason", "by", "since", "until")
 
 
 class AlertSerializer(serializers.ModelSerializer):
@@ -44,13 +52,14 @@ class AlertSerializer(serializers.ModelSerializer):
     acknowledgedBy = serializers.CharField(source="acked_by", read_only=True)
     resolvedAt = serializers.DateTimeField(source="resolved_at", read_only=True)
     resolvedBy = serializers.CharField(source="resolved_by", read_only=True)
+    suppressedBy = SuppressedBy(source="reasons_now", many=True, read_only=True)
 
     class Meta:
         model = Alert
         fields = (
             "id", "title", "sentence", "severity", "state", "epoch", "count", "value", "component",
             "project", "rule", "integration", "incident", "labels", "dedupKey", "firstSeenAt", "triggeredAt",
-            "lastSeenAt", "acknowledgedAt", "acknowledgedBy", "resolvedAt", "resolvedBy",
+            "lastSeenAt", "acknowledgedAt", "acknowledgedBy", "resolvedAt", "resolvedBy", "suppressed", "suppressedBy",
         )  # fmt: skip
 
 
@@ -61,10 +70,11 @@ class AlertFilter(django_filters.FilterSet):
     component = django_filters.CharFilter(method="by_component")
     project = django_filters.CharFilter(field_name="project__slug")
     state = django_filters.ChoiceFilter(choices=AlertState.choices)
+    suppressed = django_filters.BooleanFilter()
 
     class Meta:
         model = Alert
-        fields = ("severity", "component", "project", "state")
+        fields = ("severity", "component", "project", "state", "suppressed")
 
     def by_severity(self, alerts: QuerySet[Alert], name: str, word: str) -> QuerySet[Alert]:
         """An unknown word names the known ones."""

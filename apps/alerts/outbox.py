@@ -183,7 +183,7 @@ SELECT id, kind, channel_id, deadline FROM (
   FROM alerts_page p LEFT JOIN alerts_alert a ON a.id = p.alert_id
     LEFT JOIN alerts_escalation e ON e.id = p.escalation_id
   WHERE p.state IN ('pending', 'claimed') AND p.next_try_at <= %s
-    AND e.state IS DISTINCT FROM 'paused'
+    AND (e.id IS NULL OR (NOT a.suppressed AND e.state <> 'paused'))
 ) due ORDER BY rank, turn, created_at, id LIMIT %s
 """
 _URGENCIES = sorted(RANK, key=RANK.__getitem__)
@@ -199,7 +199,7 @@ class Due(NamedTuple):
 
 def due(*, now: datetime, limit: int) -> list[Due]:
     """Pages to try: the most urgent first, then in turn by component, then the oldest. A claim whose lease ran out is
-    due as well."""
+    due as well; pages of suppressed alerts are not."""
     with connection.cursor() as cursor:
         cursor.execute(_DUE, [_URGENCIES, now, limit])
         return [Due(pk, f"{kind}:{place}" if place else kind, until) for pk, kind, place, until in cursor]
@@ -223,8 +223,8 @@ def put_off(page_id: int, *, until: datetime, now: datetime) -> None:
 
 @transaction.atomic
 def claim(page_id: int, *, now: datetime, carrier: Page | None = None) -> Page | None:
-    """Take a page for one try, or None: somebody else has it, or its alert is no longer triggered. With a carrier it
-    goes in that page's message, before its own time.
+    """Take a page for one try, or None: somebody else has it, or its alert is suppressed or no longer triggered. With
+    a carrier it goes in that page's message, before its own time.
 
     The alert is read FOR SHARE in a statement of its own: a condition inside the UPDATE would be judged by
     that statement's snapshot, and an acknowledgement that committed while it waited would be missed.
@@ -232,11 +232,12 @@ def claim(page_id: int, *, now: datetime, carrier: Page | None = None) -> Page |
     page = Page.objects.filter(pk=page_id).values("alert_id", "epoch", "escalation_id").first()
     if page is None:
         return None
-    if page["escalation_id"] and not _alert_still_triggered(page["alert_id"], page["epoch"]):
-        cancel_pages_of(page_id, now=now)
-        return None
-    if _paused(page["escalation_id"]):
-        return None
+    if page["escalation_id"]:
+        suppressed = _suppressed_while_triggered(page["alert_id"], page["epoch"])
+        if suppressed is None:
+            cancel_pages_of(page_id, now=now)
+        if suppressed is not False or _paused(page["escalation_id"]):
+            return None
     due = Q(state=PageState.PENDING) if carrier else Q(state=PageState.PENDING, next_try_at__lte=now)
     free = due | Q(state=PageState.CLAIMED, lease_until__lt=now)
     lease_until = now + timedelta(seconds=delivery.LEASE_S)
@@ -251,13 +252,15 @@ def claim(page_id: int, *, now: datetime, carrier: Page | None = None) -> Page |
     )
 
 
-def _alert_still_triggered(alert_id: int, epoch: int) -> bool:
+def _suppressed_while_triggered(alert_id: int, epoch: int) -> bool | None:
+    """Whether a reason holds the page back, which then waits; None when the alert is no longer triggered."""
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT 1 FROM alerts_alert WHERE id = %s AND state = %s AND epoch = %s FOR SHARE",
+            "SELECT suppressed FROM alerts_alert WHERE id = %s AND state = %s AND epoch = %s FOR SHARE",
             [alert_id, AlertState.TRIGGERED, epoch],
         )
-        return cursor.fetchone() is not None
+        found = cursor.fetchone()
+        return bool(found[0]) if found else None
 
 
 def _paused(run_id: int | None) -> bool:

@@ -8,6 +8,7 @@ from django.db.models import F
 from django.db.models.functions import Greatest
 
 from apps.alerts import escalation
+from apps.alerts.escalation import Plan
 from apps.alerts.models import Alert, Escalation, EscalationPolicy, EscalationState
 from apps.alerts.planning import people_facts, plan_for, plans_for
 from apps.alerts.walking import escalate_due
@@ -41,6 +42,7 @@ def freeze(*, alert: Alert, made: Plan, now: datetime) -> Escalation | None:
     begun = {
         "policy_name": made.policy, "plan": made.to_json(), "step": first.step, "cycle": first.cycle,
         "next_at": now + timedelta(seconds=first.wait_s), "started_at": now,
+        "state": EscalationState.PAUSED if alert.suppressed else EscalationState.ACTIVE,
     }  # fmt: skip
     stored, new = Escalation.objects.get_or_create(alert=alert, epoch=alert.epoch, defaults=begun)
     if not new:
@@ -54,7 +56,8 @@ def freeze(*, alert: Alert, made: Plan, now: datetime) -> Escalation | None:
         details={"policy": made.policy, "wrong": wrong},
     )
     if alert.incident:
-        text = f"Escalation began: {made.policy}" + (f". {' '.join(wrong)}" if wrong else "")
+        begun_as = "begins when nothing suppresses it" if alert.suppressed else "began"
+        text = f"Escalation {begun_as}: {made.policy}" + (f". {' '.join(wrong)}" if wrong else "")
         incidents.add_entry(
             incident=alert.incident, action="escalation.start", text=text, at=now,
             tone="bad" if wrong else "neutral", data={"escalation": stored.pk},

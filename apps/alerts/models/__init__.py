@@ -20,14 +20,17 @@ from apps.alerts.models.pages import Attempt, Escalation, EscalationQuerySet, Es
 from apps.alerts.models.policies import EscalationPolicy, EscalationStep
 from apps.alerts.models.rules import AlertRule, RuleState, measures
 from apps.alerts.models.slack import SlackPerson
+from apps.alerts.models.suppression import AlertCycle, AlertSuppression, Repeats, Suppression
 from apps.alerts.models.targets import Channel, ContactMethod, channel_kinds
 from apps.alerts.models.watchdog import Watchdog
 
 __all__ = [
     "Alert",
+    "AlertCycle",
     "AlertQuerySet",
     "AlertRule",
     "AlertState",
+    "AlertSuppression",
     "AnswerLink",
     "Attempt",
     "Breaker",
@@ -52,9 +55,11 @@ __all__ = [
     "Page",
     "PageState",
     "PersonZone",
+    "Repeats",
     "RuleState",
     "Schedule",
     "SlackPerson",
+    "Suppression",
     "Watchdog",
     "channel_kinds",
     "door_kinds",

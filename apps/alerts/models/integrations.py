@@ -156,7 +156,9 @@ class InboundAnswer(models.Model):
 
     class Meta:
         default_permissions = ()
-        constraints = (models.UniqueConstraint(fields=("integration", "key"), name="alerts_inboundanswer_key"),)
+        constraints = (
+            models.UniqueConstraint(fields=("integration", "key"), name="alerts_inboundanswer_key"),
+        )
         # What is older than a day is forgotten.
         indexes = (models.Index(fields=("created_at",), name="alerts_inboundanswer_age"),)
 

@@ -11,10 +11,9 @@ _LOOKS = 8 * 24 * 4  # eight days: every hour of every weekday in every zone
 
 
 def doubts(policy: PolicyFacts, made: Plan, now: datetime) -> Iterator[str]:
-    """Steps that can never run, steps that page nobody new at once, people who are paged by several steps."""
+    """Steps that can never run, steps that page nobody new at once."""
     yield from _never_open(policy, now)
     yield from _nobody_new(made)
-    yield from _twice(made)
 
 
 def _never_open(policy: PolicyFacts, now: datetime) -> Iterator[str]:
@@ -37,14 +36,3 @@ def _nobody_new(made: Plan) -> Iterator[str]:
             yield f"Step {n} pages, without a wait, nobody but whom step {last} pages."
         if targets:
             before, last = targets, n
-
-
-def _twice(made: Plan) -> Iterator[str]:
-    steps: dict[tuple[int, str], list[int]] = {}
-    for n, step in enumerate(made.steps, 1):
-        for target in step.targets:
-            if target.user_id is not None:
-                steps.setdefault((target.user_id, target.label), []).append(n)
-    for (_, label), several in steps.items():
-        if len(several) > 1:
-            yield f"{label} is paged by steps {', '.join(map(str, several))}."

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from apps.alerts.gates import Gate, why_shut
+from apps.alerts.gates import Gate, said, why_shut
 from apps.alerts.oncall import rotations
 
 CLOSE_AFTER_S = 300
@@ -184,7 +184,7 @@ def guarded(steps: Iterable[StepFacts]) -> Iterator[tuple[StepFacts, list[Gate]]
 
 
 def _left_out(step: StepFacts, why: str) -> PlannedStep:
-    return PlannedStep(step.wait_before_s, (), notes=(f"left out by a gate: {why}",))
+    return PlannedStep(step.wait_before_s, (), notes=(f"is left out by a gate: {why}.",))
 
 
 def _of_all_rounds(column: tuple[PlannedStep, ...]) -> PlannedStep:
@@ -202,7 +202,7 @@ def _of_all_rounds(column: tuple[PlannedStep, ...]) -> PlannedStep:
 
 def _step(step: StepFacts, people: Mapping[int, PersonFacts], due: datetime, cycle: int) -> PlannedStep:
     if step.gate is not None:
-        return PlannedStep(0, ())
+        return PlannedStep(0, (), notes=(f"is a gate, {said(step.gate)}.",))
     found = _found(step, people, due, cycle)
     return replace(found, urgency=step.urgency, waits_empty=not step.skip_if_empty and not found.targets)
 
@@ -358,7 +358,8 @@ def _from(made: Plan, cycle: int, step: int) -> Stop:
 
 @dataclass(frozen=True)
 class Line:
-    """One line of the preview: seconds after the start, the round (1 is the first), who, how, or what is wrong."""
+    """One line of the preview: seconds after the start, the round (1 is the first), who, how, or what is wrong.
+    `step` counts from 1; the fallback is after all steps."""
 
     at_s: int
     round: int
@@ -366,6 +367,8 @@ class Line:
     kind: str = ""
     address: str = ""
     problem: bool = False
+    user_id: int | None = None
+    step: int = 0
 
 
 def preview(made: Plan, rounds: int = 2) -> Iterator[Line]:
@@ -381,11 +384,15 @@ def preview(made: Plan, rounds: int = 2) -> Iterator[Line]:
     while not stop.closing and stop.cycle < rounds:
         at_s += stop.wait_s
         for target in made.steps[stop.step].in_round(stop.cycle):
-            yield Line(at_s, stop.cycle + 1, target.label, target.kind, target.address)
+            yield Line(
+                at_s, stop.cycle + 1, target.label, target.kind, target.address,
+                user_id=target.user_id, step=stop.step + 1,
+            )  # fmt: skip
         stop = next_stop(made, stop.cycle, stop.step)
     if stop.closing:
         at_s += stop.wait_s
         for target in made.fallback:
             yield Line(
-                at_s, stop.cycle + 1, f"{target.label} (if nobody was reached)", target.kind, target.address
-            )
+                at_s, stop.cycle + 1, f"{target.label} (if nobody was reached)", target.kind, target.address,
+                user_id=target.user_id, step=len(made.steps) + 1,
+            )  # fmt: skip

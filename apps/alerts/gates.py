@@ -43,6 +43,18 @@ def why_shut(gate: Gate, at: datetime, severity: str) -> str:
     return f"{_said(local)} is a holiday in {gate.country}: {name}" if name else ""
 
 
+def said(gate: Gate) -> str:
+    """When it is open, in words."""
+    parts = [", ".join(DAYS[n] for n in sorted(gate.weekdays))] if gate.weekdays else []
+    if gate.starts is not None and gate.ends is not None:
+        parts.append(f"{gate.starts:%H:%M}–{gate.ends:%H:%M}")
+    parts += [f"no holiday in {gate.country}"] if gate.country else []
+    parts = [f"{', '.join(parts)} ({gate.zone})"] if parts else []
+    parts += [f"severity {gate.severity} or above"] if gate.severity else []
+    steps = f" for the next {gate.skips}" if gate.skips else ""
+    return f"open{steps} when {' and '.join(parts)}" if parts else "always open"
+
+
 def can_open(gate: Gate) -> bool:
     """Whether there is any moment at which it is open for the loudest alert."""
     return gate.starts is None or gate.starts != gate.ends

@@ -15,9 +15,9 @@ from typing import Any, NamedTuple
 import orjson
 from django.contrib.auth import get_user_model
 from django.db import connection, transaction
-from django.db.models import F, Q
+from django.db.models import F, Q, QuerySet
 
-from apps.alerts import delivery, escalation, messages
+from apps.alerts import channels, delivery, escalation, messages
 from apps.alerts.answering import links
 from apps.alerts.channels import Receipt
 from apps.alerts.escalation import Target
@@ -137,21 +137,44 @@ def cancel_pages(alert_ids: Iterable[int], *, now: datetime) -> int:
 
 def notify_resolved(alert: Alert, *, now: datetime, actor: Any = None) -> None:
     """Tell those who were paged in this episode, but not whoever resolved it."""
-    paged = Page.objects.filter(
-        alert=alert,
-        epoch=alert.epoch,
-        escalation__isnull=False,
-        state__in=(PageState.SENT, PageState.DELIVERED),
-    )
     told = messages.resolved(alert)
-    for page in paged.distinct("kind", "address").order_by("kind", "address"):
-        if actor is not None and page.user_id == actor.pk:
-            continue
-        target = Target(
-            page.kind, page.address, page.target_label, page.user_id, page.channel_id, page.contact_method_id
+    for page in _paged(alert):
+        if actor is None or page.user_id != actor.pk:
+            _follow("resolved", page, told, now)
+
+
+def notify_acknowledged(alert: Alert, *, now: datetime) -> None:
+    """Tell places that show the alert's state themselves, such as PagerDuty and messages with buttons."""
+    told = messages.acknowledged(alert)
+    for page in _paged(alert).filter(kind__in=channels.following()):
+        _follow("acknowledged", page, told, now)
+
+
+def _paged(alert: Alert) -> QuerySet[Page]:
+    """One page for each place that was paged in this episode."""
+    gone = (PageState.SENT, PageState.DELIVERED)
+    paged = Page.objects.filter(alert=alert, epoch=alert.epoch, escalation__isnull=False, state__in=gone)
+    return paged.distinct("kind", "address", "channel_id").order_by("kind", "address", "channel_id", "-id")
+
+
+def _follow(verb: str, page: Page, told: messages.Told, now: datetime) -> None:
+    alert = page.alert
+    if alert is None:
+        return
+    target = Target(
+        page.kind, page.address, page.target_label, page.user_id, page.channel_id, page.contact_method_id
+    )
+    if page.kind in channels.following():
+        sent = (
+            page.receipts.filter(outcome=delivery.SENT)
+            .order_by("-id")
+            .values_list("provider_id", flat=True)
+            .first()
         )
-        key = key_of("resolved", alert.pk, alert.epoch, page.kind, page.address)
-        notice(key=key, target=target, told=told, now=now, alert=alert)
+        told = replace(told, data={**told.data, "replaces": sent or ""})
+    place = f"{page.address}#{page.channel_id}" if page.channel_id else page.address
+    key = key_of(verb, alert.pk, alert.epoch, page.kind, place)
+    notice(key=key, target=target, told=told, now=now, alert=alert)
 
 
 # --- Claiming -----------------------------------------------------------------------------------------------
@@ -163,7 +186,7 @@ SELECT id, kind, channel_id, deadline FROM (
   FROM alerts_page p LEFT JOIN alerts_alert a ON a.id = p.alert_id
     LEFT JOIN alerts_escalation e ON e.id = p.escalation_id
   WHERE p.state IN ('pending', 'claimed') AND p.next_try_at <= %s
-    AND e.state IS DISTINCT FROM 'paused'
+    AND (e.id IS NULL OR (NOT a.suppressed AND e.state <> 'paused'))
 ) due ORDER BY rank, turn, created_at, id LIMIT %s
 """
 _URGENCIES = sorted(RANK, key=RANK.__getitem__)
@@ -179,7 +202,7 @@ class Due(NamedTuple):
 
 def due(*, now: datetime, limit: int) -> list[Due]:
     """Pages to try: the most urgent first, then in turn by component, then the oldest. A claim whose lease ran out is
-    due as well."""
+    due as well; pages of suppressed alerts are not."""
     with connection.cursor() as cursor:
         cursor.execute(_DUE, [_URGENCIES, now, limit])
         return [Due(pk, f"{kind}:{place}" if place else kind, until) for pk, kind, place, until in cursor]
@@ -203,8 +226,8 @@ def put_off(page_id: int, *, until: datetime, now: datetime) -> None:
 
 @transaction.atomic
 def claim(page_id: int, *, now: datetime, carrier: Page | None = None) -> Page | None:
-    """Take a page for one try, or None: somebody else has it, or its alert is no longer triggered. With a carrier it
-    goes in that page's message, before its own time.
+    """Take a page for one try, or None: somebody else has it, or its alert is suppressed or no longer triggered. With
+    a carrier it goes in that page's message, before its own time.
 
     The alert is read FOR SHARE in a statement of its own: a condition inside the UPDATE would be judged by
     that statement's snapshot, and an acknowledgement that committed while it waited would be missed.
@@ -212,11 +235,12 @@ def claim(page_id: int, *, now: datetime, carrier: Page | None = None) -> Page |
     page = Page.objects.filter(pk=page_id).values("alert_id", "epoch", "escalation_id").first()
     if page is None:
         return None
-    if page["escalation_id"] and not _alert_still_triggered(page["alert_id"], page["epoch"]):
-        cancel_pages_of(page_id, now=now)
-        return None
-    if _paused(page["escalation_id"]):
-        return None
+    if page["escalation_id"]:
+        suppressed = _suppressed_while_triggered(page["alert_id"], page["epoch"])
+        if suppressed is None:
+            cancel_pages_of(page_id, now=now)
+        if suppressed is not False or _paused(page["escalation_id"]):
+            return None
     due = Q(state=PageState.PENDING) if carrier else Q(state=PageState.PENDING, next_try_at__lte=now)
     free = due | Q(state=PageState.CLAIMED, lease_until__lt=now)
     lease_until = now + timedelta(seconds=delivery.LEASE_S)
@@ -231,13 +255,15 @@ def claim(page_id: int, *, now: datetime, carrier: Page | None = None) -> Page |
     )
 
 
-def _alert_still_triggered(alert_id: int, epoch: int) -> bool:
+def _suppressed_while_triggered(alert_id: int, epoch: int) -> bool | None:
+    """Whether a reason holds the page back, which then waits; None when the alert is no longer triggered."""
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT 1 FROM alerts_alert WHERE id = %s AND state = %s AND epoch = %s FOR SHARE",
+            "SELECT suppressed FROM alerts_alert WHERE id = %s AND state = %s AND epoch = %s FOR SHARE",
             [alert_id, AlertState.TRIGGERED, epoch],
         )
-        return cursor.fetchone() is not None
+        found = cursor.fetchone()
+        return bool(found[0]) if found else None
 
 
 def _paused(run_id: int | None) -> bool:
@@ -255,6 +281,7 @@ def cancel_pages_of(page_id: int, *, now: datetime) -> None:
 def record_result(page: Page, receipt: Receipt, *, started_at: datetime, now: datetime) -> str:
     """Keep the receipt and what follows from it; the page's new state, or "late" when the claim was lost
     meanwhile."""
+    links.detach(page)
     state = _record(page, receipt, started_at, now)
     if state == PageState.FAILED and page.escalation_id:
         _hurry(page, now)

@@ -8,6 +8,7 @@ from django.db.models import F
 from django.db.models.functions import Greatest
 
 from apps.alerts import escalation
+from apps.alerts.escalation import Plan
 from apps.alerts.models import Alert, Escalation, EscalationPolicy, EscalationState, EscalationStep
 from apps.alerts.planning import people_facts, plan_for, plans_for
 from apps.alerts.walking import escalate_due
@@ -35,11 +36,17 @@ _TURNS = 2**30  # far above any number of people, far below the column's end
 def start_escalation(*, alert: Alert, policy: EscalationPolicy, now: datetime) -> Escalation | None:
     """Freeze the policy's plan for this episode of the alert; None when it began already."""
     policy = _next_turn(policy)
-    made = plan_for(policy, now, alert.severity)
+    return freeze(alert=alert, made=plan_for(policy, now, alert.severity), now=now)
+
+
+@transaction.atomic
+def freeze(*, alert: Alert, made: Plan, now: datetime) -> Escalation | None:
+    """Begin the run of a plan for this episode of the alert; None when it began already."""
     first = escalation.first_stop(made)
     begun = {
-        "policy_name": policy.name, "plan": made.to_json(), "step": first.step, "cycle": first.cycle,
+        "policy_name": made.policy, "plan": made.to_json(), "step": first.step, "cycle": first.cycle,
         "next_at": now + timedelta(seconds=first.wait_s), "started_at": now,
+        "state": EscalationState.PAUSED if alert.suppressed else EscalationState.ACTIVE,
     }  # fmt: skip
     stored, new = Escalation.objects.get_or_create(alert=alert, epoch=alert.epoch, defaults=begun)
     if not new:
@@ -50,10 +57,11 @@ def start_escalation(*, alert: Alert, policy: EscalationPolicy, now: datetime) -
         "escalation.start",
         resource=stored,
         category=Category.SYSTEM,
-        details={"policy": policy.name, "wrong": wrong},
+        details={"policy": made.policy, "wrong": wrong},
     )
     if alert.incident:
-        text = f"Escalation began: {policy.name}" + (f". {' '.join(wrong)}" if wrong else "")
+        begun_as = "begins when nothing suppresses it" if alert.suppressed else "began"
+        text = f"Escalation {begun_as}: {made.policy}" + (f". {' '.join(wrong)}" if wrong else "")
         incidents.add_entry(
             incident=alert.incident, action="escalation.start", text=text, at=now,
             tone="bad" if wrong else "neutral", data={"escalation": stored.pk},

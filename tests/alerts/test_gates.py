@@ -80,7 +80,7 @@ def test_a_shut_gate_leaves_out_what_follows_and_says_why_and_an_open_one_leaves
     assert paged(made(*steps)) == ["Alice"]
     assert paged(made(*steps, now=at(5, 12))) == ["Alice", "Bob"]
     said = [line.label for line in preview(made(*steps))]
-    assert any("left out by a gate: Mon 23 Nov 09:05 is not on Sat, Sun (UTC)" in line for line in said)
+    assert any("is left out by a gate: Mon 23 Nov 09:05 is not on Sat, Sun (UTC)." in line for line in said)
 
 
 def test_a_gate_may_guard_the_next_step_only():

@@ -5,10 +5,10 @@ from contextlib import contextmanager
 from datetime import timedelta
 
 from django.db import transaction
-from django.db.models import F, Q
+from django.db.models import Q
 
 from apps.alerts import delivery, outbox, paging, services, walking
-from apps.alerts.models import EscalationState, Page, PageState
+from apps.alerts.models import Page, PageState
 
 _meet = threading.Barrier(2)
 
@@ -19,7 +19,7 @@ def claim_by_looking_first(page_id, *, now):
     expired = page.state == PageState.CLAIMED and page.lease_until < now
     if not (page.state == PageState.PENDING or expired):
         return None
-    if page.escalation_id and not outbox._alert_still_triggered(page.alert_id, page.epoch):
+    if page.escalation_id and outbox._suppressed_while_triggered(page.alert_id, page.epoch) is None:
         outbox.cancel_pages_of(page_id, now=now)
         return None
     try:
@@ -55,28 +55,17 @@ def step_by_the_old_time(due, made, now):
     return move
 
 
-def write_moves_without_the_version(moves):
-    """Steps are written for runs that somebody ended meanwhile, or walked already."""
-    for move in moves:
-        type(move.run).objects.filter(pk=move.run.pk).update(
-            step=move.stop.step, cycle=move.stop.cycle, next_at=move.next_at, state=EscalationState.ACTIVE,
-            version=F("version") + 1,
-        )  # fmt: skip
-    return {move.run.pk for move in moves}
-
-
 _claim, _step = outbox.claim, walking._step
 
 # What is planted, where, and the promises it may break; the first one is the one it is known for.
 FAULTS = {
     "a claim that looks before it writes": (outbox, "claim", claim_by_looking_first, {"P4"}),
-    "no look at the alert when sending": (outbox, "_alert_still_triggered", lambda *_: True, {"P3"}),
+    "no look at the alert when sending": (outbox, "_suppressed_while_triggered", lambda *_: False, {"P3"}),
     "marked as sent before sending": (outbox, "claim", claim_marks_as_sent, {"P8", "P14"}),
     "an expired deadline is a failure": (outbox, "claim", claim_gives_up_past_the_deadline, {"P8"}),
     "a burst to catch up": (walking, "_step", step_by_the_old_time, {"P6", "P5"}),
     "acknowledging leaves the escalation running": (paging, "stop_escalations", lambda *_: 0, {"P3"}),
     "an old episode may acknowledge": (services, "_refuse_stale", lambda *_: None, {"P10"}),
-    "steps for runs that have ended": (walking, "_write_moves", write_moves_without_the_version, {"P7", "P8"}),
     "a receipt is taken whoever holds the page": (outbox, "_record", None, {"P14"}),
     "acknowledged without an event": (services.audit, "record", None, {"P17"}),
 }

@@ -94,6 +94,13 @@ def acknowledged(alert: Alert) -> Told:
     return Told(f"[ACKNOWLEDGED] {alert.title}"[:250], body, {**known, "sentence": body})
 
 
+def returned(alert: Alert, why: str) -> Told:
+    """The notice to whoever had acknowledged an alert that fires again."""
+    url = url_of(alert)
+    body = f"You had acknowledged it ({why}). It pages again.\n\n{alert.sentence}\n\n{url}"
+    return Told(f"[FIRES AGAIN] {alert.title}"[:250], body, facts(alert, url))
+
+
 def flapping(alert: Alert, why: str) -> Told:
     """The one notice that an alert flaps."""
     url = url_of(alert)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
+from django.contrib.auth import get_user_model
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 from django.db.models import QuerySet
@@ -24,6 +25,9 @@ from apps.incidents.models import Incident
 from apps.projects.models import Component, Project
 
 NOT_SOURCES = ("admin", "api", "slack", "sms", "link", "incident", flapping.STABLE)
+
+
+_ACKNOWLEDGED = ("state", "acked_at", "acked_by", "acked_via", "acked_user", "returns_at", "snoozed")
 
 
 class StaleEpoch(ValidationError):
@@ -289,11 +293,21 @@ def _refuse_stale(alert: Alert, epoch: int | None) -> None:
         raise StaleEpoch({"epoch": f"Triggered again since: this is episode {alert.epoch}, not {epoch}."})
 
 
+def user_of(act: Act) -> Any:
+    """The user who acts; None for a token, a rule, the portal itself."""
+    return act.actor if isinstance(act.actor, get_user_model()) else None
+
+
 def _acknowledge(held: list[Alert], act: Act) -> None:
+    policies = {alert.policy_id for alert in held if alert.policy_id}
+    expiries = EscalationPolicy.objects.filter(pk__in=policies, ack_expiry_min__isnull=False)
+    minutes = dict(expiries.values_list("pk", "ack_expiry_min")) if policies else {}
     for alert in held:
         alert.state, alert.acked_at = AlertState.ACKNOWLEDGED, act.at
-        alert.acked_by, alert.acked_via = act.by[:150], act.via[:16]
-        alert.save(update_fields=["state", "acked_at", "acked_by", "acked_via"])
+        alert.acked_by, alert.acked_via, alert.acked_user = act.by[:150], act.via[:16], user_of(act)
+        last = minutes.get(alert.policy_id)
+        alert.returns_at, alert.snoozed = act.at + timedelta(minutes=last) if last else None, False
+        alert.save(update_fields=_ACKNOWLEDGED)
     _stop_paging([alert.pk for alert in held], act.at)
     for alert in held:
         audit.record(

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from apps.alerts import paging, sending
+from apps.alerts import expiry, paging, sending
 from apps.alerts import watch as watching
 from apps.alerts.answering import links as answering_links
 from apps.alerts.doors.once import forget_answers
@@ -18,7 +18,8 @@ def watch(*, now: datetime, slot: int) -> TickReport:
 
 
 def escalate(*, now: datetime, slot: int) -> TickReport:
-    """Due steps become pages."""
+    """Acknowledgements that ended fire again; due steps become pages."""
+    expiry.return_due(now=now)
     return paging.escalate_due(now=now)
 
 

@@ -70,7 +70,8 @@ def _held(alert: Alert, epoch: int | None) -> Alert:
 
 def _fire_again(held: Alert, verb: _Verb, act: Act) -> None:
     held.state, held.epoch, held.triggered_at = AlertState.TRIGGERED, held.epoch + 1, act.at
-    held.acked_at, held.acked_by, held.acked_via = None, "", ""
+    held.acked_at, held.acked_by, held.acked_via, held.acked_user = None, "", "", None
+    held.returns_at, held.snoozed = None, False
     held.resolved_at, held.resolved_by, held.resolved_via = None, "", ""
     held.save()
     audit.record(

@@ -12,7 +12,7 @@ from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 from django.utils.safestring import SafeString
 
-from apps.alerts import channel_services, escalation, measures, paging, services
+from apps.alerts import channel_services, escalation, expiry, measures, paging, services
 from apps.alerts.confidence import preview as previews
 from apps.alerts.doors import admin as doors_admin  # noqa: F401 - registers
 from apps.alerts.drills import admin as drills_admin  # noqa: F401 - registers
@@ -29,7 +29,7 @@ from apps.alerts.models import (
     Page,
 )
 from apps.alerts.oncall import admin as oncall_admin  # noqa: F401 - registers
-from apps.alerts.policy_forms import PolicyForm, StepForm
+from apps.alerts.policy_forms import PolicyForm, SnoozeForm, StepForm
 from apps.alerts.rule_history import panel as rule_panel
 from apps.alerts.services import Act
 from apps.alerts.suppression import admin as suppression_admin
@@ -308,6 +308,11 @@ def _acknowledge(alert: Alert, actor: Any) -> str:
     return "Acknowledged; nobody else is paged." if changed else "It had been acknowledged already."
 
 
+def _snooze(alert: Alert, actor: Any, until: Any) -> str:
+    expiry.snooze(alert=alert, until=until, act=_act(actor), epoch=alert.epoch)
+    return f"Snoozed; it fires again {until:%a %d %b %H:%M} UTC unless it is resolved by then."
+
+
 def _resolve(alert: Alert, actor: Any) -> str:
     changed = services.resolve(alert=alert, act=_act(actor), epoch=alert.epoch)
     return "Resolved." if changed else "It had been resolved already."
@@ -365,6 +370,8 @@ class AlertAdmin(ButtonsMixin, FastListMixin, ReadOnlyMixin):
         Button("acknowledge", "Acknowledge", "alerts.acknowledge_alert", _acknowledge,
                offered=lambda alert: alert.state == "triggered", tone="primary"),
         Button("resolve", "Resolve", "alerts.acknowledge_alert", _resolve,
+               offered=lambda alert: alert.state != "resolved"),
+        Button("snooze", "Snooze…", "alerts.acknowledge_alert", _snooze, form=SnoozeForm,
                offered=lambda alert: alert.state != "resolved"),
         *suppression_admin.ALERT_BUTTONS,
     )  # fmt: skip

@@ -1,10 +1,12 @@
 """Forms of policies and their steps: what they refuse, and what they only warn of."""
 
+from datetime import timedelta
 from typing import Any
 from zoneinfo import available_timezones
 
 from django import forms
 from django.core.exceptions import ValidationError
+from django.utils import timezone
 
 from apps.alerts import gates, planning
 from apps.alerts.models import EscalationPolicy, EscalationStep
@@ -35,6 +37,20 @@ class PolicyForm(forms.ModelForm):
         if not known.methods:
             raise ValidationError(f"{known.label} has no address: the fallback must be reachable.")
         return person
+
+
+class SnoozeForm(forms.Form):
+    """How long somebody has an alert before it fires again; gives `until`."""
+
+    HOURS = ((1, "1 hour"), (4, "4 hours"), (8, "8 hours"), (24, "1 day"), (72, "3 days"))
+
+    hours = forms.TypedChoiceField(choices=HOURS, coerce=int, label="For")
+
+    def clean(self) -> dict[str, Any]:
+        """The end, instead of the hours."""
+        cleaned = super().clean() or {}
+        hours = cleaned.pop("hours", None)
+        return cleaned | ({"until": timezone.now() + timedelta(hours=hours)} if hours else {})
 
 
 class StepForm(forms.ModelForm):

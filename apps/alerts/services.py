@@ -305,7 +305,7 @@ def _acknowledge(held: list[Alert], act: Act) -> None:
     for alert in held:
         alert.state, alert.acked_at = AlertState.ACKNOWLEDGED, act.at
         alert.acked_by, alert.acked_via, alert.acked_user = act.by[:150], act.via[:16], user_of(act)
-        last = minutes.get(alert.policy_id)
+        last = minutes.get(alert.policy_id or 0)
         alert.returns_at, alert.snoozed = act.at + timedelta(minutes=last) if last else None, False
         alert.save(update_fields=_ACKNOWLEDGED)
     _stop_paging([alert.pk for alert in held], act.at)

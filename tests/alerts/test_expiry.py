@@ -72,3 +72,13 @@ def test_a_resolved_alert_cannot_be_snoozed():
     with pytest.raises(ValidationError) as refused:
         expiry.snooze(alert=alert, until=at(60), act=Act("Alice", at(2)))
     assert list(refused.value.message_dict) == ["state"]
+
+
+def test_the_alerts_page_offers_a_snooze_with_the_hours(client):
+    alice = make_user(is_superuser=True, is_staff=True)
+    alert = make_alert(make_policy((0, alice)))
+    client.force_login(alice)
+    client.post(f"/admin/alerts/alert/{alert.pk}/press/snooze/", {"confirmed": "1", "hours": "4"})
+    alert.refresh_from_db()
+    assert (alert.state, alert.snoozed, alert.acked_user) == ("acknowledged", True, alice)
+    assert alert.returns_at - alert.acked_at > timedelta(hours=3)

@@ -339,6 +339,10 @@ EMAIL_TIMEOUT = 10
 EMAIL_FILE_PATH = DATA_DIR / "mail"
 DEFAULT_FROM_EMAIL = SERVER_EMAIL = env_text("MAIL_FROM", f"portal@{_site.hostname}")
 SLACK_WEBHOOK_URL = env_text("SLACK_WEBHOOK_URL")
+# The Slack app, and its secret by which presses of its buttons are known to be Slack's.
+SLACK_SIGNING_SECRET = env_text("SLACK_SIGNING_SECRET")
+SLACK_API = env_text("SLACK_API", "https://slack.com/api").rstrip("/")
+PAGERDUTY_EVENTS_API = env_text("PAGERDUTY_EVENTS_API", "https://events.pagerduty.com").rstrip("/")
 # SMS. The sender is a number, or a messaging service (MG…).
 TWILIO_ACCOUNT_SID = env_text("TWILIO_ACCOUNT_SID")
 TWILIO_AUTH_TOKEN = env_text("TWILIO_AUTH_TOKEN")

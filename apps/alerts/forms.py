@@ -1,6 +1,7 @@
 """Forms of rules, channels and contact methods: what they refuse, and secrets that go in and never come out."""
 
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from django import forms
@@ -112,12 +113,16 @@ def check_address(kind: str, address: str, *, required: bool) -> None:
         if required:
             raise ValidationError("Give an address.")
         return
-    if kind == "email":
-        validate_email(address)
-    elif kind == "sms":
-        check_number(address)
-    else:
-        check_url(address)
+    check = _CHECKS.get(kind, check_url)
+    check(address)
+
+
+def check_slack_channel(address: str) -> None:
+    """Slack's own id: names of channels change."""
+    if not re.fullmatch(r"[CGD][A-Z0-9]{5,20}", address):
+        raise ValidationError(
+            "Give the channel's id, such as C024BE91L; it stands at the end of its details in Slack."
+        )
 
 
 def check_url(address: str) -> None:
@@ -128,13 +133,21 @@ def check_url(address: str) -> None:
         raise ValidationError(str(refusal)) from refusal
 
 
+_CHECKS: dict[str, Callable[[str], None]] = {
+    "email": validate_email,
+    "sms": check_number,
+    "slack_app": check_slack_channel,
+}
+
+
 class ChannelForm(forms.ModelForm):
     """The secret is set or replaced here and shown nowhere."""
 
     new_secret = forms.CharField(
         required=False, max_length=1000, strip=True, label="Secret: set or replace",
         widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}),
-        help_text="Slack: the webhook's address. Signed webhook: the signing secret. Empty: unchanged.",
+        help_text="Slack webhook: its address. Slack app: the bot token. PagerDuty: the integration key. "
+        "Signed webhook: the signing secret. Empty: unchanged.",
     )  # fmt: skip
 
     class Meta:

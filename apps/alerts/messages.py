@@ -76,9 +76,19 @@ def with_link(body: str, link: str) -> str:
 def resolved(alert: Alert) -> Told:
     """The notice to those who were paged."""
     url = url_of(alert)
-    known = {**facts(alert, url), "resolved_by": alert.resolved_by, "resolved_via": alert.resolved_via}
+    known = {
+        **facts(alert, url), "resolved_by": alert.resolved_by, "resolved_via": alert.resolved_via,
+        "transition": "resolve",
+    }  # fmt: skip
     body = f"Resolved by {alert.resolved_by} ({alert.resolved_via}).\n\n{alert.sentence}\n\n{url}"
     return Told(f"[RESOLVED] {alert.title}"[:250], body, known)
+
+
+def acknowledged(alert: Alert) -> Told:
+    """What a place is told that shows the alert's state itself."""
+    known = {**facts(alert, url_of(alert)), "acked_by": alert.acked_by, "transition": "acknowledge"}
+    body = f"Acknowledged by {alert.acked_by} ({alert.acked_via}).\n\n{alert.sentence}"
+    return Told(f"[ACKNOWLEDGED] {alert.title}"[:250], body, {**known, "sentence": body})
 
 
 def drill(name: str) -> Told:

@@ -12,9 +12,9 @@ from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from django.db import connection, transaction
-from django.db.models import F, Q
+from django.db.models import F, Q, QuerySet
 
-from apps.alerts import delivery, escalation, messages
+from apps.alerts import channels, delivery, escalation, messages
 from apps.alerts.answering import links
 from apps.alerts.channels import Receipt
 from apps.alerts.escalation import Target
@@ -90,21 +90,44 @@ def cancel_pages(alert_ids: Iterable[int], *, now: datetime) -> int:
 
 def notify_resolved(alert: Alert, *, now: datetime, actor: Any = None) -> None:
     """Tell those who were paged in this episode, but not whoever resolved it."""
-    paged = Page.objects.filter(
-        alert=alert,
-        epoch=alert.epoch,
-        escalation__isnull=False,
-        state__in=(PageState.SENT, PageState.DELIVERED),
-    )
     told = messages.resolved(alert)
-    for page in paged.distinct("kind", "address").order_by("kind", "address"):
-        if actor is not None and page.user_id == actor.pk:
-            continue
-        target = Target(
-            page.kind, page.address, page.target_label, page.user_id, page.channel_id, page.contact_method_id
+    for page in _paged(alert):
+        if actor is None or page.user_id != actor.pk:
+            _follow("resolved", page, told, now)
+
+
+def notify_acknowledged(alert: Alert, *, now: datetime) -> None:
+    """Tell places that show the alert's state themselves, such as PagerDuty and messages with buttons."""
+    told = messages.acknowledged(alert)
+    for page in _paged(alert).filter(kind__in=channels.following()):
+        _follow("acknowledged", page, told, now)
+
+
+def _paged(alert: Alert) -> QuerySet[Page]:
+    """One page for each place that was paged in this episode."""
+    gone = (PageState.SENT, PageState.DELIVERED)
+    paged = Page.objects.filter(alert=alert, epoch=alert.epoch, escalation__isnull=False, state__in=gone)
+    return paged.distinct("kind", "address", "channel_id").order_by("kind", "address", "channel_id", "-id")
+
+
+def _follow(verb: str, page: Page, told: messages.Told, now: datetime) -> None:
+    alert = page.alert
+    if alert is None:
+        return
+    target = Target(
+        page.kind, page.address, page.target_label, page.user_id, page.channel_id, page.contact_method_id
+    )
+    if page.kind in channels.following():
+        sent = (
+            page.receipts.filter(outcome=delivery.SENT)
+            .order_by("-id")
+            .values_list("provider_id", flat=True)
+            .first()
         )
-        key = key_of("resolved", alert.pk, alert.epoch, page.kind, page.address)
-        notice(key=key, target=target, told=told, now=now, alert=alert)
+        told = replace(told, data={**told.data, "replaces": sent or ""})
+    place = f"{page.address}#{page.channel_id}" if page.channel_id else page.address
+    key = key_of(verb, alert.pk, alert.epoch, page.kind, place)
+    notice(key=key, target=target, told=told, now=now, alert=alert)
 
 
 # --- Claiming -----------------------------------------------------------------------------------------------

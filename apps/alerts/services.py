@@ -261,6 +261,7 @@ def _acknowledge(held: list[Alert], act: Act) -> None:
         audit.record(
             "alert.acknowledge", resource=alert, actor=act.actor, details={"via": act.via, "by": act.by}
         )
+        outbox.notify_acknowledged(alert, now=act.at)
 
 
 def _resolve(held: list[Alert], act: Act) -> None:

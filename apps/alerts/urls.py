@@ -8,6 +8,7 @@ from apps.alerts.answering.urls import urlpatterns as answering
 from apps.alerts.doors.urls import urlpatterns as doors
 from apps.alerts.oncall import api as oncall_api
 from apps.alerts.oncall import views as oncall_views
+from apps.alerts.slack.urls import urlpatterns as slack
 from apps.alerts.twilio.urls import urlpatterns as twilio
 
 app_name = "alerts"
@@ -16,6 +17,7 @@ _protected = admin.site.admin_view
 urlpatterns = [
     *doors,
     *answering,
+    *slack,
     *twilio,
     re_path(r"^api/reliability/alerts/?$", api.AlertList.as_view(), name="api_list"),
     re_path(r"^api/reliability/alerts/stats/?$", api.AlertStats.as_view(), name="api_stats"),

@@ -235,9 +235,9 @@ def test_what_is_no_command_gets_help_and_markup_is_text(settings):
 
 
 @pytest.mark.parametrize(("text", "asked"), [
-    ("ack", Asked()), ("ACK all", Asked(every=True)), ("ack 12", Asked(alert=12)), 
-    ("ack#12-3", Asked(alert=12, epoch=3)), ("acknowledge 12", Asked(alert=12)), ("ok", None), ("ack twelve", None), ("ack 12 please", None), ("", None),
-    ("ack \u0661", None), ("a" * 5000, None), ("ack " + "9" * 30, None),
+    ("ack", Asked()), ("ACK all", Asked(every=True)), ("ack 12", Asked(alert=12)),
+    ("ack#12-3", Asked(alert=12, epoch=3)), ("acknowledge 12", Asked(alert=12)), ("ok", None), ("ack twelve", None),
+    ("ack 12 please", None), ("", None), ("ack \u0661", None), ("a" * 5000, None), ("ack " + "9" * 30, None),
 ])  # fmt: skip
 def test_replies_are_read(text, asked):
     assert read(text) == asked

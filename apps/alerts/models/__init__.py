@@ -19,6 +19,7 @@ from apps.alerts.models.oncall import CalendarLink, Layer, LayerMember, Override
 from apps.alerts.models.pages import Attempt, Escalation, EscalationQuerySet, EscalationState, Page, PageState
 from apps.alerts.models.policies import EscalationPolicy, EscalationStep
 from apps.alerts.models.rules import AlertRule, RuleState, measures
+from apps.alerts.models.slack import SlackPerson
 from apps.alerts.models.targets import Channel, ContactMethod, channel_kinds
 from apps.alerts.models.watchdog import Watchdog
 
@@ -53,6 +54,7 @@ __all__ = [
     "PersonZone",
     "RuleState",
     "Schedule",
+    "SlackPerson",
     "Watchdog",
     "channel_kinds",
     "door_kinds",

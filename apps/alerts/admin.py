@@ -16,7 +16,7 @@ from apps.alerts import channel_services, escalation, measures, paging, services
 from apps.alerts.confidence import preview as previews
 from apps.alerts.doors import admin as doors_admin  # noqa: F401 - registers
 from apps.alerts.drills import admin as drills_admin  # noqa: F401 - registers
-from apps.alerts.forms import ChannelForm, ContactMethodForm, RuleForm, StepForm
+from apps.alerts.forms import ChannelForm, ContactMethodForm, RuleForm
 from apps.alerts.models import (
     Alert,
     AlertRule,
@@ -29,6 +29,7 @@ from apps.alerts.models import (
     Page,
 )
 from apps.alerts.oncall import admin as oncall_admin  # noqa: F401 - registers
+from apps.alerts.policy_forms import PolicyForm, StepForm
 from apps.alerts.rule_history import panel as rule_panel
 from apps.alerts.services import Act
 from apps.alerts.suppression import admin as suppression_admin
@@ -120,6 +121,20 @@ class StepInline(admin.StackedInline):
     form = StepForm
     extra = 0
     autocomplete_fields = ("users", "team", "schedule", "channel")
+    fieldsets = (
+        (None, {"fields": (("order", "kind", "wait_before_s"), "users", ("team", "schedule", "channel"))}),
+        ("How", {"fields": (("urgency", "skip_if_empty"),), "classes": ("collapse",)}),
+        (
+            "Gate: what follows runs only",
+            {
+                "fields": (
+                    "gate_weekdays", ("gate_from", "gate_until", "gate_zone"),
+                    ("gate_holidays", "gate_severity", "gate_skips"),
+                ),
+                "classes": ("collapse",),
+            },
+        ),
+    )  # fmt: skip
 
 
 class PolicyList(ChangeList):
@@ -141,9 +156,8 @@ class EscalationPolicyAdmin(AuditedAdmin):
     list_select_related = ("fallback_user",)
     search_fields = ("name",)
     autocomplete_fields = ("fallback_user",)
-    fields = (
-        "name", "description", "fallback_user", "repeat_count", "repeat_wait_s", "is_default",
-    )  # fmt: skip
+    form = PolicyForm
+    fields = PolicyForm.Meta.fields
     inlines = (StepInline,)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[EscalationPolicy]:

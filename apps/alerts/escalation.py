@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
+from apps.alerts.gates import Gate, said, why_shut
 from apps.alerts.oncall import rotations
 
 CLOSE_AFTER_S = 300
@@ -51,7 +52,10 @@ class ChannelFacts:
 
 @dataclass(frozen=True)
 class StepFacts:
-    """A step as it is written in the policy; a team is given as its members, a schedule as its layers."""
+    """A step as it is written in the policy; a team is given as its members, a schedule as its layers.
+
+    `turn` counts how often a round robin began before; `urgency` is high, low, or empty for that of the alert.
+    """
 
     wait_before_s: int
     kind: str
@@ -60,6 +64,10 @@ class StepFacts:
     channel: ChannelFacts | None = None
     schedule: rotations.Schedule | None = None
     schedule_name: str = ""
+    gate: Gate | None = None
+    turn: int = 0
+    urgency: str = ""
+    skip_if_empty: bool = True
 
 
 @dataclass(frozen=True)
@@ -92,13 +100,17 @@ class PlannedStep:
     """Targets of a step, the wait before it, and why somebody in it is not paged (shown red).
 
     `later` are the targets of each further round where a schedule has somebody else by then; empty when all rounds
-    are alike.
+    are alike. `notes` say why a gate leaves it out. A step that pages nobody is passed without its wait unless
+    `waits_empty`.
     """
 
     wait_s: int
     targets: tuple[Target, ...]
     problems: tuple[str, ...] = ()
     later: tuple[tuple[Target, ...], ...] = ()
+    notes: tuple[str, ...] = ()
+    urgency: str = ""
+    waits_empty: bool = False
 
     def in_round(self, cycle: int) -> tuple[Target, ...]:
         """Targets of a round, 0 being the first."""
@@ -127,9 +139,12 @@ class Plan:
         return not any(step.targets or any(step.later) for step in self.steps)
 
 
-def plan(policy: PolicyFacts, people: Mapping[int, PersonFacts], now: datetime) -> Plan:
-    """The frozen plan of a policy as it would run from `now`. A person is paged once per step, however often named."""
-    steps = _steps(policy, people, now)
+def plan(
+    policy: PolicyFacts, people: Mapping[int, PersonFacts], now: datetime, severity: str = "critical"
+) -> Plan:
+    """The frozen plan of a policy as it would run from `now` for an alert of that severity. A person is paged once per
+    step, however often named."""
+    steps = _steps(policy, people, now, severity)
     fallback, problem = _person(policy.fallback_user_id, people)
     problems = [f"Fallback: {problem}"] if problem else []
     if not steps:
@@ -140,19 +155,37 @@ def plan(policy: PolicyFacts, people: Mapping[int, PersonFacts], now: datetime) 
     )  # fmt: skip
 
 
-def _steps(policy: PolicyFacts, people: Mapping[int, PersonFacts], now: datetime) -> tuple[PlannedStep, ...]:
+def _steps(
+    policy: PolicyFacts, people: Mapping[int, PersonFacts], now: datetime, severity: str
+) -> tuple[PlannedStep, ...]:
     """Every step of every round as of its own time, by the waits that the engine will make."""
     rounds, at = [], now
     for cycle in range(policy.repeat_count + 1):
         pending = timedelta(seconds=policy.repeat_wait_s if cycle else 0)
         made = []
-        for step in policy.steps:
+        for step, guards in guarded(policy.steps):
             due = at + pending + timedelta(seconds=step.wait_before_s)
-            made.append(_step(step, people, due))
-            if made[-1].targets:  # an empty step is passed without its wait
+            shut = next((why for gate in guards if (why := why_shut(gate, due, severity))), "")
+            made.append(_left_out(step, shut) if shut else _step(step, people, due, cycle))
+            if made[-1].targets or made[-1].waits_empty:  # any other empty step is passed without its wait
                 at, pending = due, timedelta()
         rounds.append(made)
     return tuple(_of_all_rounds(column) for column in zip(*rounds, strict=True))
+
+
+def guarded(steps: Iterable[StepFacts]) -> Iterator[tuple[StepFacts, list[Gate]]]:
+    """Each step with the gates before it that guard it."""
+    over: list[tuple[Gate, int]] = []
+    for n, step in enumerate(steps):
+        if step.gate is not None:
+            over.append((step.gate, n))
+            yield step, []
+        else:
+            yield step, [gate for gate, at in over if not gate.skips or n - at <= gate.skips]
+
+
+def _left_out(step: StepFacts, why: str) -> PlannedStep:
+    return PlannedStep(step.wait_before_s, (), notes=(f"is left out by a gate: {why}.",))
 
 
 def _of_all_rounds(column: tuple[PlannedStep, ...]) -> PlannedStep:
@@ -160,11 +193,25 @@ def _of_all_rounds(column: tuple[PlannedStep, ...]) -> PlannedStep:
     first, later = column[0], tuple(one.targets for one in column[1:])
     problems = tuple(dict.fromkeys(problem for one in column for problem in one.problems))
     same = all(targets == first.targets for targets in later)
-    return PlannedStep(first.wait_s, first.targets, problems, () if same else later)
+    notes = tuple(dict.fromkeys(note for one in column for note in one.notes))
+    waits = any(one.waits_empty for one in column) and not notes
+    return PlannedStep(
+        first.wait_s, first.targets, problems, () if same else later, notes,
+        max(one.urgency for one in column), waits,
+    )  # fmt: skip
 
 
-def _step(step: StepFacts, people: Mapping[int, PersonFacts], due: datetime) -> PlannedStep:
-    if step.kind == "channel":
+def _step(step: StepFacts, people: Mapping[int, PersonFacts], due: datetime, cycle: int) -> PlannedStep:
+    if step.gate is not None:
+        return PlannedStep(0, (), notes=(f"is a gate, {said(step.gate)}.",))
+    found = _found(step, people, due, cycle)
+    return replace(found, urgency=step.urgency, waits_empty=not step.skip_if_empty and not found.targets)
+
+
+def _found(step: StepFacts, people: Mapping[int, PersonFacts], due: datetime, cycle: int) -> PlannedStep:
+    if step.kind == "round_robin":
+        return _turn_step(step, people, cycle)
+    if step.kind in ("channel", "webhook"):
         return _channel_step(step)
     if step.kind in ("schedule", "schedule_next"):
         return _duty_step(step, people, due)
@@ -182,6 +229,17 @@ def _duty_step(step: StepFacts, people: Mapping[int, PersonFacts], due: datetime
     said = "has nobody next" if following else "has nobody on call"
     problem = f"{step.schedule_name} {said} at {due:%a %d %b %H:%M} UTC, when this step is due."
     return PlannedStep(step.wait_before_s, (), (problem,))
+
+
+def _turn_step(step: StepFacts, people: Mapping[int, PersonFacts], cycle: int) -> PlannedStep:
+    """One of these people: whose turn it is, or the next who can be reached; a further round goes on to the next."""
+    size, everybody = len(step.user_ids), _people_step(step, people)
+    begin = (step.turn + cycle) % size if size else 0
+    for user_id in step.user_ids[begin:] + step.user_ids[:begin]:
+        target, _ = _person(user_id, people)
+        if target:
+            return replace(everybody, targets=(target,))
+    return everybody
 
 
 def _people_step(step: StepFacts, people: Mapping[int, PersonFacts]) -> PlannedStep:
@@ -246,6 +304,9 @@ def plan_of(stored: Mapping[str, Any]) -> Plan:
             _targets(s["targets"]),
             tuple(s["problems"]),
             tuple(map(_targets, s.get("later", ()))),
+            tuple(s.get("notes", ())),
+            s.get("urgency", ""),
+            s.get("waits_empty", False),
         )
         for s in stored["steps"]
     )
@@ -292,7 +353,7 @@ def _from(made: Plan, cycle: int, step: int) -> Stop:
     wait_s = 0
     while cycle <= made.repeat_count:
         for index in range(step, len(made.steps)):
-            if made.steps[index].in_round(cycle):
+            if made.steps[index].in_round(cycle) or made.steps[index].waits_empty:
                 return Stop(cycle, index, wait_s + made.steps[index].wait_s)
         cycle, step, wait_s = cycle + 1, 0, made.repeat_wait_s
     return Stop(made.repeat_count, len(made.steps), CLOSE_AFTER_S, closing=True)
@@ -318,6 +379,8 @@ def preview(made: Plan, rounds: int = 2) -> Iterator[Line]:
     for index, step in enumerate(made.steps, 1):
         for problem in step.problems:
             yield Line(0, 1, f"Step {index}: {problem}", problem=True)
+        for note in step.notes:
+            yield Line(0, 1, f"Step {index} {note}", kind="gate")
     for problem in made.problems:
         yield Line(0, 1, problem, problem=True)
     stop, at_s = first_stop(made), 0

@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from apps.alerts import channels, rule_checks, rules
 from apps.alerts.channels.sms import check_number
-from apps.alerts.models import AlertRule, Channel, ContactMethod, EscalationStep
+from apps.alerts.models import AlertRule, Channel, ContactMethod
 from apps.core import outbound
 from apps.projects.models import Project, ProjectKey
 
@@ -198,22 +198,4 @@ class ContactMethodForm(forms.ModelForm):
                 check_address(cleaned["kind"], cleaned["address"], required=True)
             except ValidationError as refusal:
                 self.add_error("address", refusal)
-        return cleaned
-
-
-class StepForm(forms.ModelForm):
-    """A step names whom its kind asks for."""
-
-    class Meta:
-        model = EscalationStep
-        fields = ("order", "wait_before_s", "kind", "users", "team", "schedule", "channel")
-
-    def clean(self) -> dict[str, Any]:
-        """People, a team, a schedule or a channel."""
-        cleaned = super().clean() or {}
-        fields = {"people": "users", "schedule_next": "schedule"}
-        kind = cleaned.get("kind", "")
-        wanted = fields.get(kind, kind)
-        if wanted and not cleaned.get(wanted):
-            self.add_error(wanted, "This step would page nobody: name somebody, or choose another kind.")
         return cleaned

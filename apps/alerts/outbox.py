@@ -40,6 +40,8 @@ from apps.core.ticks import wake
 from apps.incidents import services as incidents
 
 Row = dict[str, Any]
+# What a step may say instead of the alert's severity.
+_URGENT = {"high": Severity.CRITICAL, "low": Severity.WARNING}
 
 
 # --- Making -------------------------------------------------------------------------------------------------
@@ -51,7 +53,7 @@ def key_of(*parts: object) -> str:
 
 
 def row_for(run: Escalation, alert: Alert, target: Target, told: messages.Told, *, deadline: datetime,
-            now: datetime, step: int | None = None, cycle: int | None = None) -> Row:  # fmt: skip
+            now: datetime, step: int | None = None, cycle: int | None = None, urgency: str = "") -> Row:  # fmt: skip
     """The columns of a page of a step. `told` is made once for all targets of the step."""
     step = run.step if step is None else step
     cycle = run.cycle if cycle is None else cycle
@@ -62,7 +64,8 @@ def row_for(run: Escalation, alert: Alert, target: Target, told: messages.Told, 
         "user_id": target.user_id, "channel_id": target.channel_id, "contact_method_id": target.method_id,
         "target_label": target.label[:150], "kind": target.kind, "address": target.address[:500],
         "subject": told.subject, "body": told.body, "data": {**told.data, "then": then} if then else told.data,
-        "urgency": alert.severity, "next_try_at": now, "deadline": deadline, "created_at": now,
+        "urgency": _URGENT.get(urgency) or urgency or alert.severity, "next_try_at": now,
+        "deadline": deadline, "created_at": now,
     }  # fmt: skip
 
 
@@ -332,7 +335,7 @@ def _next_way(page: Page, now: datetime) -> None:
     )
     deadline = max(page.deadline, now + timedelta(seconds=delivery.MIN_LIFE_S))
     insert([row_for(page.escalation, page.alert, target, told, deadline=deadline, now=now,
-                    step=page.step, cycle=page.cycle)])  # fmt: skip
+                    step=page.step, cycle=page.cycle, urgency=page.urgency)])  # fmt: skip
 
 
 def lose(page: Page, error: str, *, now: datetime) -> None:

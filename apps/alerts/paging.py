@@ -9,7 +9,7 @@ from django.db.models.functions import Greatest
 
 from apps.alerts import escalation
 from apps.alerts.escalation import Plan
-from apps.alerts.models import Alert, Escalation, EscalationPolicy, EscalationState
+from apps.alerts.models import Alert, Escalation, EscalationPolicy, EscalationState, EscalationStep
 from apps.alerts.planning import people_facts, plan_for, plans_for
 from apps.alerts.walking import escalate_due
 from apps.audit import services as audit
@@ -29,10 +29,14 @@ __all__ = (
 )
 
 
+_TURNS = 2**30  # far above any number of people, far below the column's end
+
+
 @transaction.atomic
 def start_escalation(*, alert: Alert, policy: EscalationPolicy, now: datetime) -> Escalation | None:
     """Freeze the policy's plan for this episode of the alert; None when it began already."""
-    return freeze(alert=alert, made=plan_for(policy, now), now=now)
+    policy = _next_turn(policy)
+    return freeze(alert=alert, made=plan_for(policy, now, alert.severity), now=now)
 
 
 @transaction.atomic
@@ -63,6 +67,14 @@ def freeze(*, alert: Alert, made: Plan, now: datetime) -> Escalation | None:
             tone="bad" if wrong else "neutral", data={"escalation": stored.pk},
         )  # fmt: skip
     return stored
+
+
+def _next_turn(policy: EscalationPolicy) -> EscalationPolicy:
+    """Each start takes a turn of its own: the UPDATE holds the step until the plan is stored. The policy, read anew
+    where it has turns."""
+    robins = EscalationStep.objects.filter(policy=policy, kind=EscalationStep.Kind.ROUND_ROBIN)
+    taken = robins.update(turn=(F("turn") + 1) % _TURNS)
+    return EscalationPolicy.objects.get(pk=policy.pk) if taken else policy
 
 
 def stop_escalations(alert_ids: Iterable[int]) -> int:

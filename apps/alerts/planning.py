@@ -1,6 +1,7 @@
 """Policies, people and schedules as they stand in the database, handed to the pure plan."""
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -8,10 +9,13 @@ from django.contrib.auth import get_user_model
 from django.db.models import Prefetch, prefetch_related_objects
 
 from apps.alerts import channels, escalation
+from apps.alerts.doubts import doubts
 from apps.alerts.escalation import ChannelFacts, MethodFacts, PersonFacts, Plan, PolicyFacts, StepFacts
+from apps.alerts.gates import Gate
 from apps.alerts.models import Channel, ContactMethod, EscalationPolicy, EscalationStep
 from apps.alerts.oncall import facts as oncall_facts
 from apps.alerts.oncall import rotations
+from apps.core.severity import Severity
 
 
 def policy_facts(policy: EscalationPolicy, duties: Mapping[int, rotations.Schedule]) -> PolicyFacts:
@@ -24,16 +28,32 @@ def policy_facts(policy: EscalationPolicy, duties: Mapping[int, rotations.Schedu
 
 
 def _step_facts(step: EscalationStep, duties: Mapping[int, rotations.Schedule]) -> StepFacts:
+    found = _target_facts(step, duties)
+    return replace(found, urgency=step.urgency, skip_if_empty=step.skip_if_empty)
+
+
+def _target_facts(step: EscalationStep, duties: Mapping[int, rotations.Schedule]) -> StepFacts:
+    if step.kind == EscalationStep.Kind.GATE:
+        return StepFacts(0, "gate", gate=gate_of(step))
     if step.kind in (EscalationStep.Kind.SCHEDULE, EscalationStep.Kind.SCHEDULE_NEXT):
         name = step.schedule.name if step.schedule else ""
         duty = duties.get(step.schedule_id or 0)
         return StepFacts(step.wait_before_s, step.kind, schedule=duty, schedule_name=name)
-    if step.kind == EscalationStep.Kind.CHANNEL:
-        return StepFacts(step.wait_before_s, "channel", channel=_channel_facts(step.channel))
+    if step.kind in (EscalationStep.Kind.CHANNEL, EscalationStep.Kind.WEBHOOK):
+        return StepFacts(step.wait_before_s, step.kind, channel=_channel_facts(step.channel))
     if step.kind == EscalationStep.Kind.TEAM:
         members = sorted(u.pk for u in step.team.members.all()) if step.team else []
         return StepFacts(step.wait_before_s, "team", tuple(members), step.team.name if step.team else "none")
-    return StepFacts(step.wait_before_s, "people", tuple(sorted(u.pk for u in step.users.all())))
+    turn = step.turn if step.kind == EscalationStep.Kind.ROUND_ROBIN else 0
+    return StepFacts(step.wait_before_s, step.kind, tuple(sorted(u.pk for u in step.users.all())), turn=turn)
+
+
+def gate_of(step: EscalationStep) -> Gate:
+    """The gate that a step describes."""
+    return Gate(
+        step.gate_zone, tuple(int(n) for n in step.gate_weekdays), step.gate_from, step.gate_until,
+        step.gate_holidays, step.gate_severity, step.gate_skips,
+    )  # fmt: skip
 
 
 def _channel_facts(channel: Channel | None) -> ChannelFacts | None:
@@ -69,9 +89,15 @@ def _person_facts(user: Any) -> PersonFacts:
     return PersonFacts(user.pk, user.get_full_name() or user.get_username(), user.is_active, own, left_out)
 
 
-def plan_for(policy: EscalationPolicy, now: datetime) -> Plan:
+def plan_for(policy: EscalationPolicy, now: datetime, severity: str = Severity.CRITICAL) -> Plan:
     """The plan of a policy as of now: what the engine freezes and what the preview shows."""
-    return plans_for([policy], now)[policy.pk]
+    return plans_for([policy], now, severity)[policy.pk]
+
+
+def doubts_of(policy: EscalationPolicy, now: datetime) -> list[str]:
+    """What is odd about a policy as it stands, in sentences."""
+    made = plan_for(policy, now)  # and its steps are prefetched
+    return list(doubts(policy_facts(policy, {}), made, now))
 
 
 def with_steps(policies: list[EscalationPolicy]) -> None:
@@ -81,7 +107,9 @@ def with_steps(policies: list[EscalationPolicy]) -> None:
     prefetch_related_objects(policies, wanted)
 
 
-def plans_for(policies: list[EscalationPolicy], now: datetime) -> dict[int, Plan]:
+def plans_for(
+    policies: list[EscalationPolicy], now: datetime, severity: str = Severity.CRITICAL
+) -> dict[int, Plan]:
     """Plans of several policies by id, in a fixed number of queries."""
     with_steps(policies)
     scheduled = {step.schedule for policy in policies for step in policy.steps.all() if step.schedule}
@@ -90,4 +118,4 @@ def plans_for(policies: list[EscalationPolicy], now: datetime) -> dict[int, Plan
     named = {user_id for one in facts.values() for step in one.steps for user_id in step.user_ids}
     named |= {person for duty in duties.values() for person in rotations.people_of(duty)}
     people = people_facts(named | {one.fallback_user_id for one in facts.values()})
-    return {pk: escalation.plan(one, people, now) for pk, one in facts.items()}
+    return {pk: escalation.plan(one, people, now, str(severity)) for pk, one in facts.items()}

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 
 import orjson
 from django.db import connection, transaction
-from django.db.models import Min
+from django.db.models import JSONField, Min
 
 from apps.alerts import delivery, escalation, messages, outbox, planning
 from apps.alerts.escalation import Plan, Stop, Target
@@ -86,17 +86,13 @@ def _advance_batch(*, now: datetime, size: int) -> list[Move]:
 
 
 # --- Reading --------------------------------------------------------------------------------------------------
-def _in_order(model: type[Escalation] | type[Alert], names: str) -> tuple[str, ...]:
-    """Columns in the order in which `from_db` takes them."""
-    wanted = set(names.split())
-    return tuple(field.attname for field in model._meta.concrete_fields if field.attname in wanted)
+def _plain(model: type[Escalation] | type[Alert]) -> tuple[str, ...]:
+    """Columns but JSON, which a cursor does not decode, in the order in which `from_db` takes them."""
+    fields = (field for field in model._meta.concrete_fields if not isinstance(field, JSONField))
+    return tuple(field.attname for field in fields)
 
 
-_RUN = _in_order(Escalation, "id version epoch cycle step policy_name started_at")
-_ALERT = _in_order(
-    Alert,
-    "id dedup_key project_id component_id incident_id policy_id title sentence severity epoch triggered_at",
-)
+_RUN, _ALERT = _plain(Escalation), _plain(Alert)
 _COLUMNS = ", ".join([*(f"e.{name}" for name in _RUN), *(f"a.{name}" for name in _ALERT)])
 # Without the moment at which it was made, the plan of a policy is the same text for all its runs.
 _DUE = f"""
@@ -176,16 +172,20 @@ def _step(one: Due, made: Plan, now: datetime) -> Move:
     run = one.run
     stop = escalation.next_stop(made, run.cycle, run.step)
     next_at = now + timedelta(seconds=max(stop.wait_s, 1))  # never two steps of one run in one tick
-    pages = _pages(one, made.steps[run.step].in_round(run.cycle), now, delivery.page_deadline(now, next_at))
+    here, deadline = made.steps[run.step], delivery.page_deadline(now, next_at)
+    pages = _pages(one, here.in_round(run.cycle), now, deadline, here.urgency)
     return Move(one, pages, stop, next_at)
 
 
-def _pages(one: Due, targets: Sequence[Target], now: datetime, deadline: datetime) -> list[outbox.Row]:
+def _pages(
+    one: Due, targets: Sequence[Target], now: datetime, deadline: datetime, urgency: str = ""
+) -> list[outbox.Row]:
     if not targets:
         return []
     told = messages.page(one.alert, one.run, messages.url_of(one.alert))
     return [
-        outbox.row_for(one.run, one.alert, target, told, deadline=deadline, now=now) for target in targets
+        outbox.row_for(one.run, one.alert, target, told, deadline=deadline, now=now, urgency=urgency)
+        for target in targets
     ]
 
 

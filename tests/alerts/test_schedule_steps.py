@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 
 from apps.alerts import escalation, paging, queries
 from apps.alerts.escalation import MethodFacts, PersonFacts, PolicyFacts, StepFacts, plan, plan_of, preview
-from apps.alerts.forms import StepForm
 from apps.alerts.models import Escalation, EscalationStep, Page
 from apps.alerts.oncall import rotations
 from apps.alerts.oncall.rotations import Layer, Schedule
+from apps.alerts.policy_forms import StepForm
 from tests.alerts.make import NOW, at, make_alert, make_policy, make_user
 from tests.alerts.make_oncall import make_override, make_schedule
 from tests.alerts.test_escalation import walked

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from apps.alerts import escalation, paging
+from apps.alerts import escalation, paging, planning
 from apps.alerts.confidence import ways
 from apps.alerts.confidence.ways import Person
 from apps.alerts.escalation import Line, Plan
@@ -58,14 +58,19 @@ def preview(policy: EscalationPolicy, at: datetime, now: datetime, why: str = ""
     people, zones = ways.people(ids), zones_of(ids)
     states = {pk: person.state(now, ways.fresh()) for pk, person in people.items()}
     warnings = [line.label for line in lines if line.problem]
-    warnings += [*_empty_steps(made), *_unreachable(shown, people, states), *_twice(shown, people)]
+    warnings += [
+        *planning.doubts_of(policy, at),
+        *_empty_steps(made),
+        *_unreachable(shown, people, states),
+        *_twice(shown, people),
+    ]
     rows = tuple(_row(line, at, zones, states) for line in shown)
     return Preview(policy, at, rows, tuple(dict.fromkeys(warnings)), why)
 
 
 def _empty_steps(made: Plan) -> Iterator[str]:
     for number, step in enumerate(made.steps, 1):
-        if not step.targets and not any(step.later):
+        if not step.targets and not any(step.later) and not step.notes:
             yield f"Step {number} reaches nobody: it is passed without its wait."
     if made.steps and made.reaches_nobody:
         yield "No step reaches anybody: only the fallback is paged."

@@ -64,6 +64,13 @@ class Alert(models.Model):
     acked_at = models.DateTimeField(null=True, blank=True)
     acked_by = models.CharField(max_length=150, blank=True)
     acked_via = models.CharField(max_length=16, blank=True)
+    acked_user = models.ForeignKey(
+        User, models.SET_NULL, null=True, blank=True, related_name="+", db_index=False
+    )
+    returns_at = models.DateTimeField(
+        null=True, blank=True, help_text="Acknowledged only until then: the end of a snooze, or its expiry."
+    )
+    snoozed = models.BooleanField(default=False, help_text="Whether somebody chose the time of its return.")
     resolved_at = models.DateTimeField(null=True, blank=True)
     resolved_by = models.CharField(max_length=150, blank=True)
     resolved_via = models.CharField(max_length=16, blank=True)
@@ -86,6 +93,12 @@ class Alert(models.Model):
         indexes = (
             # Triage and GET /api/reliability/alerts: what is open.
             models.Index(fields=("-triggered_at",), name="alerts_alert_open", condition=~Q(state="resolved")),
+            # The tick: acknowledged alerts that fire again.
+            models.Index(
+                fields=("returns_at",),
+                name="alerts_alert_returns",
+                condition=Q(state="acknowledged", returns_at__isnull=False),
+            ),
             # The alerts of an incident.
             models.Index(fields=("incident", "-triggered_at"), name="alerts_alert_incident"),
         )

@@ -8,6 +8,7 @@ from django.db import models
 from django.db.models import Q
 
 from apps.alerts.models.targets import Channel
+from apps.core.severity import Severity
 from apps.projects.models import Team
 
 User = settings.AUTH_USER_MODEL
@@ -27,6 +28,11 @@ class EscalationPolicy(models.Model):
     fallback_user = models.ForeignKey(
         User, models.PROTECT, related_name="+", help_text="Paged at the end if no step reached anybody."
     )
+    ack_expiry_min = models.PositiveIntegerField(
+        null=True, blank=True, validators=[MinValueValidator(5), MaxValueValidator(10_080)],
+        verbose_name="acknowledgement expires after (minutes)",
+        help_text="An alert that is acknowledged but not resolved by then pages anew. Empty: never.",
+    )  # fmt: skip
     is_default = models.BooleanField(
         default=False, help_text="Pages for incidents that were opened by hand, and for the built-in rules."
     )
@@ -47,7 +53,7 @@ class EscalationPolicy(models.Model):
 
 
 class EscalationStep(models.Model):
-    """One step of a policy: wait, then page these people, this team, whoever has this schedule, or this channel."""
+    """One step of a policy: wait, then page whom its kind says; a gate pages nobody and guards what follows."""
 
     class Kind(models.TextChoices):
         """Whom the step pages."""
@@ -56,7 +62,16 @@ class EscalationStep(models.Model):
         TEAM = "team", "Team"
         SCHEDULE = "schedule", "On call by schedule"
         SCHEDULE_NEXT = "schedule_next", "Next on schedule"
+        ROUND_ROBIN = "round_robin", "One of these people in turn"
         CHANNEL = "channel", "Channel"
+        WEBHOOK = "webhook", "Signed web hook"
+        GATE = "gate", "Gate: run what follows only at these times"
+
+    class Urgency(models.TextChoices):
+        """How a step pages, whatever the alert's severity."""
+
+        HIGH = "high", "High"
+        LOW = "low", "Low"
 
     policy = models.ForeignKey(EscalationPolicy, models.CASCADE, related_name="steps")
     order = models.PositiveSmallIntegerField(default=1)
@@ -70,6 +85,28 @@ class EscalationStep(models.Model):
         "alerts.Schedule", models.PROTECT, null=True, blank=True, related_name="steps"
     )
     channel = models.ForeignKey(Channel, models.PROTECT, null=True, blank=True, related_name="+")
+    urgency = models.CharField(
+        max_length=4, choices=Urgency, blank=True, help_text="Empty: by the severity of the alert."
+    )
+    skip_if_empty = models.BooleanField(
+        default=True, verbose_name="skip if nobody", help_text="Go on at once when the step pages nobody."
+    )
+    turn = models.PositiveIntegerField(
+        default=0, editable=False, help_text="How often its round robin began."
+    )
+    gate_zone = models.CharField(max_length=64, default="UTC", verbose_name="time zone")
+    gate_weekdays = models.JSONField(default=list, blank=True, verbose_name="weekdays")
+    gate_from = models.TimeField(null=True, blank=True, verbose_name="from")
+    gate_until = models.TimeField(null=True, blank=True, verbose_name="until")
+    gate_holidays = models.CharField(
+        max_length=2, blank=True, verbose_name="shut on holidays of", help_text="Country code, such as DE."
+    )
+    gate_severity = models.CharField(
+        max_length=8, choices=Severity.choices, blank=True, verbose_name="severity at least"
+    )
+    gate_skips = models.PositiveSmallIntegerField(
+        default=0, verbose_name="guards how many steps", help_text="0: all that follow in the round."
+    )
 
     class Meta:
         ordering = ("policy", "order", "id")

@@ -7,8 +7,8 @@ from datetime import timedelta
 from django.db import transaction
 from django.db.models import Q
 
-from apps.alerts import delivery, outbox, paging, services
-from apps.alerts.models import EscalationState, Page, PageState
+from apps.alerts import delivery, outbox, paging, services, walking
+from apps.alerts.models import Page, PageState
 
 _meet = threading.Barrier(2)
 
@@ -19,7 +19,7 @@ def claim_by_looking_first(page_id, *, now):
     expired = page.state == PageState.CLAIMED and page.lease_until < now
     if not (page.state == PageState.PENDING or expired):
         return None
-    if page.escalation_id and not outbox._alert_still_triggered(page.alert_id, page.epoch):
+    if page.escalation_id and outbox._suppressed_while_triggered(page.alert_id, page.epoch) is None:
         outbox.cancel_pages_of(page_id, now=now)
         return None
     try:
@@ -48,23 +48,22 @@ def claim_gives_up_past_the_deadline(page_id, *, now):
     return _claim(page_id, now=now)
 
 
-def move_by_the_old_time(run, closing, now):
+def step_by_the_old_time(due, made, now):
     """The next step waits from when this one should have run: after a pause all that were missed run at once."""
-    move = _move(run, closing, now)
-    if move.state == EscalationState.ACTIVE and move.next_at is not None:
-        move.next_at = run.next_at + (move.next_at - now)
+    move = _step(due, made, now)
+    move.next_at = due.run.next_at + (move.next_at - now)
     return move
 
 
-_claim, _move = outbox.claim, paging._move
+_claim, _step = outbox.claim, walking._step
 
 # What is planted, where, and the promises it may break; the first one is the one it is known for.
 FAULTS = {
     "a claim that looks before it writes": (outbox, "claim", claim_by_looking_first, {"P4"}),
-    "no look at the alert when sending": (outbox, "_alert_still_triggered", lambda *_: True, {"P3"}),
+    "no look at the alert when sending": (outbox, "_suppressed_while_triggered", lambda *_: False, {"P3"}),
     "marked as sent before sending": (outbox, "claim", claim_marks_as_sent, {"P8", "P14"}),
     "an expired deadline is a failure": (outbox, "claim", claim_gives_up_past_the_deadline, {"P8"}),
-    "a burst to catch up": (paging, "_move", move_by_the_old_time, {"P6", "P5"}),
+    "a burst to catch up": (walking, "_step", step_by_the_old_time, {"P6", "P5"}),
     "acknowledging leaves the escalation running": (paging, "stop_escalations", lambda *_: 0, {"P3"}),
     "an old episode may acknowledge": (services, "_refuse_stale", lambda *_: None, {"P10"}),
     "a receipt is taken whoever holds the page": (outbox, "_record", None, {"P14"}),

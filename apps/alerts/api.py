@@ -99,7 +99,7 @@ class AlertList(generics.ListAPIView):
 
     def get_queryset(self) -> QuerySet[Alert]:
         """Open ones unless a state is asked for."""
-        alerts = Alert.objects.select_related("component", "project", "rule")
+        alerts = Alert.objects.select_related("component", "project", "rule").prefetch_related("suppressions")
         return alerts if self.request.query_params.get("state") else alerts.open()
 
 
@@ -119,7 +119,7 @@ class AlertDetail(generics.RetrieveAPIView):
 
     permission_classes = (scope("api:read", "alerts.view_alert"),)
     serializer_class = AlertSerializer
-    queryset = Alert.objects.select_related("component", "project", "rule")
+    queryset = Alert.objects.select_related("component", "project", "rule").prefetch_related("suppressions")
 
 
 class ActSerializer(serializers.Serializer):
@@ -133,7 +133,7 @@ class AlertAct(generics.GenericAPIView):
 
     permission_classes = (scope("alerts:write", "alerts.acknowledge_alert"),)
     serializer_class = ActSerializer
-    queryset = Alert.objects.select_related("component", "project", "rule")
+    queryset = Alert.objects.select_related("component", "project", "rule").prefetch_related("suppressions")
     service: Any = None
 
     @extend_schema(request=ActSerializer, responses=AlertSerializer)

@@ -4,14 +4,14 @@ from typing import Any
 
 from django.contrib import admin
 from django.contrib.admin.utils import unquote
-from django.db.models import Case, Count, Prefetch, Q, QuerySet, When
+from django.db.models import Case, Count, Q, QuerySet, When
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils import timezone
 from django.utils.html import format_html_join
 from django.utils.safestring import SafeString, mark_safe
 
-from apps.alerts.models import Alert, AlertSuppression, Suppression
+from apps.alerts.models import Alert, Suppression
 from apps.alerts.services import Act
 from apps.alerts.suppression import bundles, muting, occurrences, returning, services
 from apps.alerts.suppression.forms import MergeForm, SilenceForm, SuppressionForm
@@ -127,14 +127,18 @@ def preview_context(row: Suppression) -> dict[str, Any]:
         alerts, spans = muting.preview(row, timezone.now())
     except ValueError as refusal:
         return {"preview_refusal": str(refusal)}
-    return {"preview_alerts": alerts[:SHOWN], "preview_count": len(alerts), "preview_spans": spans, "preview": True}
+    return {
+        "preview_alerts": alerts[:SHOWN],
+        "preview_count": len(alerts),
+        "preview_spans": spans,
+        "preview": True,
+    }
 
 
 # --- On alerts --------------------------------------------------------------------------------------------
 def with_reasons(alerts: QuerySet[Alert]) -> QuerySet[Alert]:
     """One query more for a whole list."""
-    now = AlertSuppression.objects.filter(lifted_at=None)
-    return alerts.prefetch_related(Prefetch("suppressions", now, to_attr="reasons_now"))
+    return alerts.prefetch_related("suppressions")
 
 
 def in_words(alert: Any) -> str:

@@ -22,7 +22,9 @@ class SuppressionForm(forms.ModelForm):
             "kind", "matchers", "source_matchers", "equal", "reason", "starts_at", "ends_at", "until_resolved",
             "repeats", "windows", "zone",
         )  # fmt: skip
-        widgets = {name: forms.Textarea(attrs={"rows": 2}) for name in ("matchers", "source_matchers", "windows")}
+        widgets = {
+            name: forms.Textarea(attrs={"rows": 2}) for name in ("matchers", "source_matchers", "windows")
+        }
 
     def clean(self) -> dict[str, Any]:
         """Refused here as the service would."""
@@ -34,7 +36,9 @@ class SuppressionForm(forms.ModelForm):
             except ValidationError as refusal:
                 self.add_error(None, refusal)
             else:
-                cleaned |= {name: getattr(row, name) for name in ("matchers", "source_matchers", "equal", "reason")}
+                cleaned |= {
+                    name: getattr(row, name) for name in ("matchers", "source_matchers", "equal", "reason")
+                }
         return cleaned
 
 

@@ -48,13 +48,12 @@ class SuppressionAdmin(ButtonsMixin, AuditedAdmin):
     def get_queryset(self, request: HttpRequest) -> QuerySet[Suppression]:
         """With the number of alerts that each mutes now."""
         muting_now = Count("muted", filter=Q(muted__lifted_at=None), distinct=True)
-        past = Q(ended_at__isnull=False) | Q(ends_at__lte=timezone.now())
-        over = Case(When(past, then=1), default=0)
-        return super().get_queryset(request).annotate(muted_now=muting_now, over=over)
+        return super().get_queryset(request).annotate(muted_now=muting_now)
 
-    def get_ordering(self, request: HttpRequest) -> tuple[str, ...]:
+    def get_ordering(self, request: HttpRequest) -> tuple[Any, ...]:
         """What is over at the end."""
-        return ("over", "-starts_at", "-pk")
+        past = Q(ended_at__isnull=False) | Q(ends_at__lte=timezone.now())
+        return (Case(When(past, then=1), default=0).asc(), "-starts_at", "-pk")
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """What has ended is a record."""

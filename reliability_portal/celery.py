@@ -30,9 +30,12 @@ TICKS = (
     # rules ask their questions → Alert → Incident → Escalation (due now)
     Tick("alerts.watch", 10, "apps.alerts.tasks.watch", FAST),
     # due escalations → Page rows
-    Tick("alerts.escalate", 5, "apps.alerts.tasks.escalate", FAST),
+    # (a short lease: a killed worker must not hold up paging for a minute; safety lies in the rows)
+    Tick("alerts.escalate", 5, "apps.alerts.tasks.escalate", FAST, lease_s=15),
     # claim Page → channel → Attempt, TimelineEntry
     Tick("alerts.deliver", 2, "apps.alerts.tasks.deliver", FAST),
+    # weekly drills → Alert marked as a drill → Escalation; drills that are over
+    Tick("alerts.drill", 30, "apps.alerts.tasks.drill", SLOW),
     # what users said before their event came
     Tick("errors.link", 10, "apps.errors.tasks.link", SLOW),
     # events that their project no longer keeps, counters past their time
@@ -41,6 +44,8 @@ TICKS = (
     Tick("telemetry.retain", 3600, "apps.telemetry.tasks.retain", SLOW, lease_s=300),
     # runs of reporting jobs past their time
     Tick("health.retain", 3600, "apps.health.tasks.retain", SLOW, lease_s=300),
+    # what other tools said of failures, links of pages: past their time
+    Tick("alerts.retain", 3600, "apps.alerts.tasks.retain", SLOW),
     # writers of the inbox that are no more
     Tick("ingest.retain", 3600, "apps.ingest.tasks.retain", SLOW),
     # partitions ahead of now, retention

@@ -10,7 +10,8 @@ WORK = (
     "incidents.add_actionitem", "incidents.change_actionitem",
     "alerts.acknowledge_alert", "alerts.add_suppression", "alerts.change_suppression",
 )  # fmt: skip
-COMMAND = (*WORK, "incidents.command_incident", "alerts.change_alertrule", "alerts.change_escalationpolicy",
+COMMAND = (*WORK, "incidents.command_incident", "alerts.start_drill",
+           "alerts.change_alertrule", "alerts.change_escalationpolicy",
            "alerts.add_escalationstep", "alerts.change_escalationstep", "alerts.delete_escalationstep")  # fmt: skip
 
 ROLES: dict[str, tuple[str, ...]] = {

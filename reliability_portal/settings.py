@@ -327,6 +327,7 @@ FORMAT_MODULE_PATH = ["reliability_portal.formats"]
 USE_TZ = True
 TIME_ZONE = "UTC"
 # The zone that pages show until a person picks their own. Stored times are UTC whatever it says.
+CONTACT_TEST_DAYS = env_int("CONTACT_TEST_DAYS", 35, low=1, high=400)
 PORTAL_TIME_ZONE = env_text("PORTAL_TIME_ZONE", "UTC")
 
 # --- Mail -------------------------------------------------------------------------------------------------------
@@ -344,6 +345,15 @@ EMAIL_TIMEOUT = 10
 EMAIL_FILE_PATH = DATA_DIR / "mail"
 DEFAULT_FROM_EMAIL = SERVER_EMAIL = env_text("MAIL_FROM", f"portal@{_site.hostname}")
 SLACK_WEBHOOK_URL = env_text("SLACK_WEBHOOK_URL")
+# The Slack app, and its secret by which presses of its buttons are known to be Slack's.
+SLACK_SIGNING_SECRET = env_text("SLACK_SIGNING_SECRET")
+SLACK_API = env_text("SLACK_API", "https://slack.com/api").rstrip("/")
+PAGERDUTY_EVENTS_API = env_text("PAGERDUTY_EVENTS_API", "https://events.pagerduty.com").rstrip("/")
+# SMS. The sender is a number, or a messaging service (MG…).
+TWILIO_ACCOUNT_SID = env_text("TWILIO_ACCOUNT_SID")
+TWILIO_AUTH_TOKEN = env_text("TWILIO_AUTH_TOKEN")
+TWILIO_FROM = env_text("TWILIO_FROM")
+TWILIO_API = env_text("TWILIO_API", "https://api.twilio.com").rstrip("/")
 # How the watchdog of the pager reaches people without the pager, and where it gives its sign of life.
 WATCHDOG_EMAIL = [a.strip() for a in env_text("WATCHDOG_EMAIL").split(",") if a.strip()]
 WATCHDOG_URL = env_text("WATCHDOG_URL")

@@ -42,6 +42,7 @@ class AlertSerializer(serializers.ModelSerializer):
     component = serializers.CharField(source="component.name", default="", read_only=True)
     project = serializers.CharField(source="project.slug", read_only=True)
     rule = serializers.CharField(source="rule.name", default="", read_only=True)
+    integration = serializers.CharField(source="integration.name", default="", read_only=True)
     incident = serializers.IntegerField(source="incident_id", read_only=True, allow_null=True)
     dedupKey = serializers.CharField(source="dedup_key", read_only=True)
     firstSeenAt = serializers.DateTimeField(source="first_seen_at", read_only=True)
@@ -57,8 +58,8 @@ class AlertSerializer(serializers.ModelSerializer):
         model = Alert
         fields = (
             "id", "title", "sentence", "severity", "state", "epoch", "count", "value", "component",
-            "project", "rule", "incident", "labels", "dedupKey", "firstSeenAt", "triggeredAt", "lastSeenAt",
-            "acknowledgedAt", "acknowledgedBy", "resolvedAt", "resolvedBy", "suppressed", "suppressedBy",
+            "project", "rule", "integration", "incident", "labels", "dedupKey", "firstSeenAt", "triggeredAt",
+            "lastSeenAt", "acknowledgedAt", "acknowledgedBy", "resolvedAt", "resolvedBy", "suppressed", "suppressedBy",
         )  # fmt: skip
 
 
@@ -99,7 +100,7 @@ class AlertList(generics.ListAPIView):
 
     def get_queryset(self) -> QuerySet[Alert]:
         """Open ones unless a state is asked for."""
-        alerts = Alert.objects.select_related("component", "project", "rule").prefetch_related("suppressions")
+        alerts = Alert.objects.real().select_related("component", "project", "rule", "integration").prefetch_related("suppressions")
         return alerts if self.request.query_params.get("state") else alerts.open()
 
 
@@ -119,7 +120,7 @@ class AlertDetail(generics.RetrieveAPIView):
 
     permission_classes = (scope("api:read", "alerts.view_alert"),)
     serializer_class = AlertSerializer
-    queryset = Alert.objects.select_related("component", "project", "rule").prefetch_related("suppressions")
+    queryset = Alert.objects.select_related("component", "project", "rule", "integration").prefetch_related("suppressions")
 
 
 class ActSerializer(serializers.Serializer):
@@ -133,7 +134,7 @@ class AlertAct(generics.GenericAPIView):
 
     permission_classes = (scope("alerts:write", "alerts.acknowledge_alert"),)
     serializer_class = ActSerializer
-    queryset = Alert.objects.select_related("component", "project", "rule").prefetch_related("suppressions")
+    queryset = Alert.objects.select_related("component", "project", "rule", "integration").prefetch_related("suppressions")
     service: Any = None
 
     @extend_schema(request=ActSerializer, responses=AlertSerializer)

@@ -74,12 +74,7 @@ def message(page: Page, others: Sequence[Page]) -> Page:
     """What the channel is given: the page itself, or a copy that speaks for all of them."""
     if not others:
         return page
-    lines = [
-        bundling.Line(
-            one.alert_id, one.subject, str(one.data.get("component", "")), str(one.data.get("url", ""))
-        )
-        for one in (page, *others)
-    ]
+    lines = [_line(one) for one in (page, *others)]
     together = copy(page)
     together.subject = bundling.subject(lines, pages=page.escalation_id is not None)
     together.body = bundling.body(lines)
@@ -89,3 +84,8 @@ def message(page: Page, others: Sequence[Page]) -> Page:
         "url": messages.list_url(),
     }
     return together
+
+
+def _line(page: Page) -> bundling.Line:
+    url = page.data.get("answer_url") or page.data.get("url", "")
+    return bundling.Line(page.alert_id, page.subject, str(page.data.get("component", "")), str(url))

@@ -1,6 +1,7 @@
 """Forms of rules, channels and contact methods: what they refuse, and secrets that go in and never come out."""
 
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from django import forms
@@ -8,7 +9,8 @@ from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
 from django.utils import timezone
 
-from apps.alerts import channels, measures, rule_checks, rules
+from apps.alerts import channels, rule_checks, rules
+from apps.alerts.channels.sms import check_number
 from apps.alerts.models import AlertRule, Channel, ContactMethod, EscalationStep
 from apps.core import outbound
 from apps.projects.models import Project, ProjectKey
@@ -61,8 +63,8 @@ class RuleForm(forms.ModelForm):
         super().__init__(*args, **kwargs)
         self.initial.update(self.tried)
         if "condition" in self.fields:
-            known = ", ".join(f"{name} ({m.label.lower()})" for name, m in measures.registry.items())
-            self.fields["condition"].help_text = f"A measure, an operator and a number. Measures: {known}."
+            said = "A measure, an operator and a number, with its unit or without: errorRate > 5 %, latencyP95 > 1.5 s."
+            self.fields["condition"].help_text = said
 
     def clean(self) -> dict[str, Any]:
         """The condition together with the threshold."""
@@ -111,10 +113,16 @@ def check_address(kind: str, address: str, *, required: bool) -> None:
         if required:
             raise ValidationError("Give an address.")
         return
-    if kind == "email":
-        validate_email(address)
-        return
-    check_url(address)
+    check = _CHECKS.get(kind, check_url)
+    check(address)
+
+
+def check_slack_channel(address: str) -> None:
+    """Slack's own id: names of channels change."""
+    if not re.fullmatch(r"[CGD][A-Z0-9]{5,20}", address):
+        raise ValidationError(
+            "Give the channel's id, such as C024BE91L; it stands at the end of its details in Slack."
+        )
 
 
 def check_url(address: str) -> None:
@@ -125,13 +133,21 @@ def check_url(address: str) -> None:
         raise ValidationError(str(refusal)) from refusal
 
 
+_CHECKS: dict[str, Callable[[str], None]] = {
+    "email": validate_email,
+    "sms": check_number,
+    "slack_app": check_slack_channel,
+}
+
+
 class ChannelForm(forms.ModelForm):
     """The secret is set or replaced here and shown nowhere."""
 
     new_secret = forms.CharField(
         required=False, max_length=1000, strip=True, label="Secret: set or replace",
         widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}),
-        help_text="Slack: the webhook's address. Signed webhook: the signing secret. Empty: unchanged.",
+        help_text="Slack webhook: its address. Slack app: the bot token. PagerDuty: the integration key. "
+        "Signed webhook: the signing secret. Empty: unchanged.",
     )  # fmt: skip
 
     class Meta:

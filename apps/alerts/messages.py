@@ -46,6 +46,7 @@ def facts(alert: Alert, url: str) -> dict[str, Any]:
         "incident": f"INC-{alert.incident_id}" if alert.incident_id else "",
         "triggered_at": alert.triggered_at.isoformat(),
         "url": url,
+        **({"drill": True} if alert.is_drill else {}),
     }
 
 
@@ -64,7 +65,9 @@ def page(alert: Alert, run: Escalation, url: str) -> Told:
         "",
         f"{ANSWER}{url}",
     ]
-    return Told(f"[{alert.severity.upper()}] {alert.title}"[:250], "\n".join(lines), known)
+    # The title of a drill begins with the word; a severity before it would be read first.
+    label = "" if alert.is_drill else f"[{alert.severity.upper()}] "
+    return Told(f"{label}{alert.title}"[:250], "\n".join(lines), known)
 
 
 def with_link(body: str, link: str) -> str:
@@ -76,9 +79,19 @@ def with_link(body: str, link: str) -> str:
 def resolved(alert: Alert) -> Told:
     """The notice to those who were paged."""
     url = url_of(alert)
-    known = {**facts(alert, url), "resolved_by": alert.resolved_by, "resolved_via": alert.resolved_via}
+    known = {
+        **facts(alert, url), "resolved_by": alert.resolved_by, "resolved_via": alert.resolved_via,
+        "transition": "resolve",
+    }  # fmt: skip
     body = f"Resolved by {alert.resolved_by} ({alert.resolved_via}).\n\n{alert.sentence}\n\n{url}"
     return Told(f"[RESOLVED] {alert.title}"[:250], body, known)
+
+
+def acknowledged(alert: Alert) -> Told:
+    """What a place is told that shows the alert's state itself."""
+    known = {**facts(alert, url_of(alert)), "acked_by": alert.acked_by, "transition": "acknowledge"}
+    body = f"Acknowledged by {alert.acked_by} ({alert.acked_via}).\n\n{alert.sentence}"
+    return Told(f"[ACKNOWLEDGED] {alert.title}"[:250], body, {**known, "sentence": body})
 
 
 def flapping(alert: Alert, why: str) -> Told:

@@ -121,19 +121,19 @@ def _change(model: str, pk: int) -> str:
 def stats(*, now: datetime, days: int = 7) -> dict[str, Any]:
     """Counts of what is open, by severity too; of the last days: how many, mean seconds to acknowledge, pages."""
     since = now - timedelta(days=days)
-    open_ = Alert.objects.open().order_by()
+    open_ = Alert.objects.real().open().order_by()
     counts = open_.aggregate(
         open=Count("pk"),
         triggered=Count("pk", filter=Q(state=AlertState.TRIGGERED)),
         acknowledged=Count("pk", filter=Q(state=AlertState.ACKNOWLEDGED)),
     )
     by_severity = dict(open_.values_list("severity").annotate(Count("pk")))
-    recent = Alert.objects.filter(triggered_at__gte=since).aggregate(
+    recent = Alert.objects.real().filter(triggered_at__gte=since).aggregate(
         triggered=Count("pk"), acknowledge=Avg(F("acked_at") - F("triggered_at")),
         resolved=Count("pk", filter=Q(state=AlertState.RESOLVED)),
     )  # fmt: skip
     pages = dict(
-        Page.objects.filter(created_at__gte=since, escalation__isnull=False)
+        Page.objects.filter(created_at__gte=since, escalation__isnull=False, alert__is_drill=False)
         .order_by().values_list("state").annotate(Count("pk"))
     )  # fmt: skip
     mean = recent["acknowledge"]

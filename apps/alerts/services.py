@@ -14,7 +14,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import QuerySet
 
 from apps.alerts import outbox, paging
-from apps.alerts.models import Alert, AlertRule, AlertState, EscalationPolicy
+from apps.alerts.models import Alert, AlertRule, AlertState, EscalationPolicy, Integration
 from apps.alerts.suppression import bundles, flapping, muting, reasons
 from apps.audit import services as audit
 from apps.audit.models import Category
@@ -44,6 +44,7 @@ class Fired:
     component: Component | None = None
     sentence: str = ""
     rule: AlertRule | None = None
+    integration: Integration | None = None
     policy: EscalationPolicy | None = None
     value: float | None = None
     labels: Mapping[str, Any] = field(default_factory=dict)
@@ -51,6 +52,7 @@ class Fired:
     incident: Incident | None = None
     opens_incident: bool = True
     reopen_within_s: int = 0
+    is_drill: bool = False
 
 
 @dataclass(frozen=True)
@@ -91,10 +93,12 @@ def _locked(alerts: QuerySet[Alert]) -> QuerySet[Alert]:
 def _insert(fired: Fired, now: datetime) -> Alert | None:
     """The new row, or None when another worker's came first: the database allows one open alert per key."""
     alert = Alert(
-        dedup_key=fired.key[:255], rule=fired.rule, policy=fired.policy, project=fired.project,
+        dedup_key=fired.key[:255], rule=fired.rule, integration=fired.integration, policy=fired.policy,
+        project=fired.project,
         component=fired.component, incident=fired.incident, title=fired.title[:200], sentence=fired.sentence,
         severity=fired.severity, value=fired.value, labels=dict(fired.labels),
         first_seen_at=fired.first_seen_at or now, triggered_at=now, last_seen_at=now,
+        is_drill=fired.is_drill,
     )  # fmt: skip
     try:
         with transaction.atomic():
@@ -153,6 +157,8 @@ def _announce(alert: Alert, fired: Fired, now: datetime, actor: Any) -> None:
         paging.start_escalation(alert=alert, policy=alert.policy, now=now)
     elif fired.rule is not None:
         _entry(alert, "alert.nobody", "The rule has no escalation policy: nobody is paged", now, tone="bad")
+    elif fired.integration is not None:
+        _entry(alert, "alert.nobody", f"{fired.integration} pages nobody for this", now)
 
 
 def _join_or_open(alert: Alert, now: datetime) -> Incident:
@@ -170,8 +176,15 @@ def _join_or_open(alert: Alert, now: datetime) -> Incident:
     return incidents.open_incident(
         title=alert.title, project=alert.project, severity=alert.severity,
         components=[component] if component else [], began_at=min(alert.first_seen_at, now), detected_at=now,
-        summary=alert.sentence, opened_by=f"rule: {alert.rule}" if alert.rule else "alert", now=now,
+        summary=alert.sentence, opened_by=_source(alert), now=now,
     )  # fmt: skip
+
+
+def _source(alert: Alert) -> str:
+    """What opened it, in words."""
+    if alert.rule is not None:
+        return f"rule: {alert.rule}"
+    return f"integration: {alert.integration}" if alert.integration is not None else "alert"
 
 
 def _repeat(alert: Alert, fired: Fired, now: datetime, actor: Any) -> Alert:
@@ -286,6 +299,7 @@ def _acknowledge(held: list[Alert], act: Act) -> None:
         audit.record(
             "alert.acknowledge", resource=alert, actor=act.actor, details={"via": act.via, "by": act.by}
         )
+        outbox.notify_acknowledged(alert, now=act.at)
 
 
 def _resolve(held: list[Alert], act: Act) -> None:

@@ -117,9 +117,11 @@ def _incident_row(incident: Incident, paging: dict[int, Any]) -> Row:
 
 def _alerts_alone() -> list[Row]:
     """Firing alerts that opened no incident."""
-    alerts = Alert.objects.filter(state=AlertState.TRIGGERED, incident=None).select_related("component")[
-        :SHOWN
-    ]
+    alerts = (
+        Alert.objects.real()
+        .filter(state=AlertState.TRIGGERED, incident=None)
+        .select_related("component")[:SHOWN]
+    )
     return [
         Row(
             key=f"alert-{a.pk}", severity=a.severity, state="firing", title=a.title, since=a.triggered_at,
@@ -133,7 +135,7 @@ def _alerts_alone() -> list[Row]:
 def _unreached() -> list[Row]:
     """Escalations that ended without having reached anybody, while their alert still fires."""
     lost = Escalation.objects.filter(
-        state=EscalationState.UNREACHED, alert__state=AlertState.TRIGGERED
+        state=EscalationState.UNREACHED, alert__state=AlertState.TRIGGERED, alert__is_drill=False
     ).select_related("alert")[:SHOWN]
     return [
         Row(

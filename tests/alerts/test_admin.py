@@ -47,7 +47,7 @@ def signed_in(client, group, name="bob"):
 
 RULE = {
     "name": "Mine", "condition": "errorCount > 5", "window_s": 300, "for_s": 0, "minimum": 0, "severity":
-    "error", "resolve_after_s": 300, "tags": "{}", "enabled": "on",
+    "error", "resolve_after_s": 300, "reopen_window_s": 0, "tags": "{}", "enabled": "on",
 }  # fmt: skip
 
 
@@ -183,11 +183,11 @@ def test_the_list_of_rules_says_what_it_saw_and_that_it_pages_nobody(as_admin):
 def test_the_preview_is_the_plan_that_the_engine_runs():
     gone = make_user("bob", is_active=False)
     policy = make_policy((0, make_user()), (300, gone), (60, make_channel("slack", "", "https://x.org")))
-    shown = preview_context(policy)
-    assert [(row["after"], row["who"], row["by"]) for row in shown["preview"]][:2] == [
+    shown = preview_context(policy)["previews"][0][1]
+    assert [(row.after, row.who, row.by) for row in shown.rows][:2] == [
         ("+0 min", "Alice", "email"), ("+1 min", policy.steps.last().channel.name, "slack"),
     ]  # fmt: skip
-    assert shown["preview_warnings"] == ["Step 2: Bob is no longer active."]
+    assert "Step 2: Bob is no longer active." in shown.warnings
     make_alert(policy)
     frozen = escalation.plan_of(Escalation.objects.get().plan)
     shown = paging.plan_for(policy, NOW)
@@ -214,9 +214,11 @@ def test_each_page_of_a_row_is_drawn(as_admin, model):
 def test_verbs_are_offered_only_where_they_fit(as_admin):
     alert = make_alert()
     url = reverse("admin:alerts_alert_change", args=[alert.pk])
-    assert [b.name for b in as_admin.get(url).context["buttons"]] == ["acknowledge", "resolve"]
+    assert [b.name for b in as_admin.get(url).context["buttons"]] == [
+        "acknowledge", "resolve", "silence", "merge",
+    ]  # fmt: skip
     Alert.objects.update(state="resolved")
-    assert as_admin.get(url).context["buttons"] == []
+    assert [b.name for b in as_admin.get(url).context["buttons"]] == ["reopen"]
 
 
 @pytest.mark.parametrize(("verb", "state"), [("acknowledge", "acknowledged"), ("resolve", "resolved")])

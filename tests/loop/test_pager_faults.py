@@ -33,7 +33,8 @@ CREATE FUNCTION witness_claim() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
   RETURN NEW;
 END $$;
 CREATE TRIGGER witness AFTER UPDATE ON alerts_page FOR EACH ROW
-  WHEN (NEW.state = 'claimed' AND NEW.escalation_id IS NOT NULL) EXECUTE FUNCTION witness_claim();
+  WHEN (NEW.state = 'claimed' AND NEW.token > OLD.token AND NEW.escalation_id IS NOT NULL)
+  EXECUTE FUNCTION witness_claim();
 """
 # All who held these claims are dead: what their leases still have to run is not waited for.
 LEASES_RUN_OUT = """

@@ -37,6 +37,11 @@ class Sender(Protocol):
 registry: dict[str, Sender] = {}
 
 
+def following() -> list[str]:
+    """Kinds that are told what became of an alert they paged for, each by its own words."""
+    return [kind for kind, sender in registry.items() if getattr(sender, "follows", False)]
+
+
 def register(sender: Sender) -> Sender:
     """Make a kind known; called at the end of each kind's file."""
     registry[sender.kind] = sender
@@ -44,4 +49,4 @@ def register(sender: Sender) -> Sender:
 
 
 # At the end, because each of them registers itself here.
-from apps.alerts.channels import email, slack, webhook  # noqa: E402, F401
+from apps.alerts.channels import email, pagerduty, slack, slack_app, sms, webhook  # noqa: E402, F401

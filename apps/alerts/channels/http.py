@@ -11,23 +11,27 @@ from apps.core import outbound
 
 def post(url: str, body: bytes, headers: Mapping[str, str]) -> Receipt:
     """POST JSON. An answer that did not come after the request was written is ambiguous: it may have arrived."""
+    return post_for(url, body, headers)[0]
+
+
+def post_for(url: str, body: bytes, headers: Mapping[str, str]) -> tuple[Receipt, bytes]:
+    """The same, with the body of the answer."""
     try:
         answer = outbound.request(
             "POST", url, body=body, timeout_s=delivery.SEND_TIMEOUT_S,
             headers={"Content-Type": "application/json", **headers},
         )  # fmt: skip
     except outbound.OutboundRefused as refusal:
-        return Receipt(delivery.PERMANENT, str(refusal)[:300])
+        return Receipt(delivery.PERMANENT, str(refusal)[:300]), b""
     except outbound.Unreachable as error:
-        return Receipt(delivery.AMBIGUOUS if error.sent else delivery.TRANSIENT, str(error)[:300])
+        return Receipt(delivery.AMBIGUOUS if error.sent else delivery.TRANSIENT, str(error)[:300]), b""
     outcome = delivery.outcome_of_status(answer.status)
     said = (
         "" if outcome == delivery.SENT else f"{answer.status}: {answer.body[:200].decode('utf-8', 'replace')}"
     )
     number = answer.headers.get("x-slack-req-id") or answer.headers.get("x-request-id") or ""
-    return Receipt(
-        outcome, said, answer.status, number[:200], retry_after(answer.headers.get("retry-after", ""))
-    )
+    wait_s = retry_after(answer.headers.get("retry-after", ""))
+    return Receipt(outcome, said, answer.status, number[:200], wait_s), answer.body
 
 
 def retry_after(text: str) -> int | None:

@@ -7,91 +7,261 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('alerts', '0601_bundles'),
+        ("alerts", "0602_slack_accounts"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
     operations = [
         migrations.AddField(
-            model_name='alert',
-            name='suppressed',
-            field=models.BooleanField(default=False, editable=False, help_text="A reason is in force. Kept in this row since a claim must read it under the row's lock."),
+            model_name="alert",
+            name="suppressed",
+            field=models.BooleanField(
+                default=False,
+                editable=False,
+                help_text="A reason is in force. Kept in this row since a claim must read it under the row's lock.",
+            ),
         ),
         migrations.CreateModel(
-            name='AlertCycle',
+            name="AlertCycle",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('dedup_key', models.CharField(max_length=255)),
-                ('at', models.DateTimeField()),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("dedup_key", models.CharField(max_length=255)),
+                ("at", models.DateTimeField()),
             ],
             options={
-                'default_permissions': (),
-                'indexes': [models.Index(fields=['dedup_key', 'at'], name='alerts_alertcycle_key')],
+                "default_permissions": (),
+                "indexes": [models.Index(fields=["dedup_key", "at"], name="alerts_alertcycle_key")],
             },
         ),
         migrations.CreateModel(
-            name='Suppression',
+            name="Suppression",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('kind', models.CharField(choices=[('silence', 'Silence'), ('maintenance', 'Maintenance window'), ('inhibition', 'Inhibition rule'), ('parent', 'Merge rule')], default='silence', max_length=12)),
-                ('matchers', models.TextField(help_text='The alerts that do not page, such as {component="Payments", severity=~"warning|info"}. Labels: project, component, severity, rule, source, title, and the alert\'s own.', max_length=2000)),
-                ('source_matchers', models.TextField(blank=True, help_text='The alerts that mute the others while they are open.', max_length=2000)),
-                ('equal', models.CharField(blank=True, help_text='Labels that must be equal on both, separated by commas.', max_length=300)),
-                ('reason', models.CharField(help_text='Why; shown beside every alert that it mutes.', max_length=300)),
-                ('starts_at', models.DateTimeField(default=django.utils.timezone.now)),
-                ('ends_at', models.DateTimeField(blank=True, help_text='Empty: without an end.', null=True)),
-                ('until_resolved', models.BooleanField(default=False, help_text='It ends when the last alert that it muted is resolved.')),
-                ('repeats', models.CharField(choices=[('once', 'Does not repeat'), ('weekly', 'Every week'), ('monthly', 'Every month')], default='once', max_length=8)),
-                ('windows', models.TextField(blank=True, help_text='For windows that repeat. Weekly: Sun 02:00-04:00; Fri 22:00 - Mon 06:00. Monthly: 1st Sun 02:00-04:00; last Fri 22:00-02:00; 15 01:00-03:00.', max_length=1000)),
-                ('zone', models.CharField(default='UTC', help_text='Whose clock the windows are written on.', max_length=64)),
-                ('created_by_name', models.CharField(blank=True, editable=False, max_length=150)),
-                ('created_at', models.DateTimeField(auto_now_add=True)),
-                ('ended_at', models.DateTimeField(editable=False, help_text='Ended by hand, or over.', null=True)),
-                ('ended_by', models.CharField(blank=True, editable=False, max_length=150)),
-                ('created_by', models.ForeignKey(editable=False, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to=settings.AUTH_USER_MODEL)),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                (
+                    "kind",
+                    models.CharField(
+                        choices=[
+                            ("silence", "Silence"),
+                            ("maintenance", "Maintenance window"),
+                            ("inhibition", "Inhibition rule"),
+                            ("parent", "Merge rule"),
+                        ],
+                        default="silence",
+                        max_length=12,
+                    ),
+                ),
+                (
+                    "matchers",
+                    models.TextField(
+                        help_text='The alerts that do not page, such as {component="Payments", severity=~"warning|info"}. Labels: project, component, severity, rule, source, title, and the alert\'s own.',
+                        max_length=2000,
+                    ),
+                ),
+                (
+                    "source_matchers",
+                    models.TextField(
+                        blank=True,
+                        help_text="The alerts that mute the others while they are open.",
+                        max_length=2000,
+                    ),
+                ),
+                (
+                    "equal",
+                    models.CharField(
+                        blank=True,
+                        help_text="Labels that must be equal on both, separated by commas.",
+                        max_length=300,
+                    ),
+                ),
+                (
+                    "reason",
+                    models.CharField(
+                        help_text="Why; shown beside every alert that it mutes.", max_length=300
+                    ),
+                ),
+                ("starts_at", models.DateTimeField(default=django.utils.timezone.now)),
+                ("ends_at", models.DateTimeField(blank=True, help_text="Empty: without an end.", null=True)),
+                (
+                    "until_resolved",
+                    models.BooleanField(
+                        default=False, help_text="It ends when the last alert that it muted is resolved."
+                    ),
+                ),
+                (
+                    "repeats",
+                    models.CharField(
+                        choices=[
+                            ("once", "Does not repeat"),
+                            ("weekly", "Every week"),
+                            ("monthly", "Every month"),
+                        ],
+                        default="once",
+                        max_length=8,
+                    ),
+                ),
+                (
+                    "windows",
+                    models.TextField(
+                        blank=True,
+                        help_text="For windows that repeat. Weekly: Sun 02:00-04:00; Fri 22:00 - Mon 06:00. Monthly: 1st Sun 02:00-04:00; last Fri 22:00-02:00; 15 01:00-03:00.",
+                        max_length=1000,
+                    ),
+                ),
+                (
+                    "zone",
+                    models.CharField(
+                        default="UTC", help_text="Whose clock the windows are written on.", max_length=64
+                    ),
+                ),
+                ("created_by_name", models.CharField(blank=True, editable=False, max_length=150)),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
+                (
+                    "ended_at",
+                    models.DateTimeField(editable=False, help_text="Ended by hand, or over.", null=True),
+                ),
+                ("ended_by", models.CharField(blank=True, editable=False, max_length=150)),
+                (
+                    "created_by",
+                    models.ForeignKey(
+                        editable=False,
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
             ],
             options={
-                'ordering': (models.OrderBy(models.F('ended_at'), descending=True, nulls_first=True), '-starts_at', '-id'),
+                "ordering": (
+                    models.OrderBy(models.F("ended_at"), descending=True, nulls_first=True),
+                    "-starts_at",
+                    "-id",
+                ),
             },
         ),
         migrations.CreateModel(
-            name='AlertSuppression',
+            name="AlertSuppression",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('kind', models.CharField(choices=[('silence', 'Silenced'), ('maintenance', 'Maintenance'), ('inhibition', 'Inhibited'), ('parent', 'Under another alert'), ('storm', 'Storm'), ('flapping', 'Flapping')], max_length=12)),
-                ('slot', models.BigIntegerField(default=0, help_text="Id of what somebody wrote; 0 for the engine's own reasons.")),
-                ('reason', models.CharField(help_text='Why, in words.', max_length=400)),
-                ('by', models.CharField(max_length=150)),
-                ('since', models.DateTimeField()),
-                ('until', models.DateTimeField(help_text='When it is expected to end, if that is known.', null=True)),
-                ('lifted_at', models.DateTimeField(null=True)),
-                ('changed_at', models.DateTimeField(help_text='Flapping: when the alert last changed.', null=True)),
-                ('quiet_since', models.DateTimeField(help_text='Flapping: its resolve is held back since.', null=True)),
-                ('alert', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='suppressions', to='alerts.alert')),
-                ('parent', models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='bundled', to='alerts.alert')),
-                ('suppression', models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='muted', to='alerts.suppression')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                (
+                    "kind",
+                    models.CharField(
+                        choices=[
+                            ("silence", "Silenced"),
+                            ("maintenance", "Maintenance"),
+                            ("inhibition", "Inhibited"),
+                            ("parent", "Under another alert"),
+                            ("storm", "Storm"),
+                            ("flapping", "Flapping"),
+                        ],
+                        max_length=12,
+                    ),
+                ),
+                (
+                    "slot",
+                    models.BigIntegerField(
+                        default=0, help_text="Id of what somebody wrote; 0 for the engine's own reasons."
+                    ),
+                ),
+                ("reason", models.CharField(help_text="Why, in words.", max_length=400)),
+                ("by", models.CharField(max_length=150)),
+                ("since", models.DateTimeField()),
+                (
+                    "until",
+                    models.DateTimeField(
+                        help_text="When it is expected to end, if that is known.", null=True
+                    ),
+                ),
+                ("lifted_at", models.DateTimeField(null=True)),
+                (
+                    "changed_at",
+                    models.DateTimeField(help_text="Flapping: when the alert last changed.", null=True),
+                ),
+                (
+                    "quiet_since",
+                    models.DateTimeField(help_text="Flapping: its resolve is held back since.", null=True),
+                ),
+                (
+                    "alert",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="suppressions",
+                        to="alerts.alert",
+                    ),
+                ),
+                (
+                    "parent",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="bundled",
+                        to="alerts.alert",
+                    ),
+                ),
+                (
+                    "suppression",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="muted",
+                        to="alerts.suppression",
+                    ),
+                ),
             ],
             options={
-                'ordering': (models.OrderBy(models.F('lifted_at'), descending=True, nulls_first=True), '-since'),
-                'default_permissions': ('view',),
+                "ordering": (
+                    models.OrderBy(models.F("lifted_at"), descending=True, nulls_first=True),
+                    "-since",
+                ),
+                "default_permissions": ("view",),
             },
         ),
         migrations.AddIndex(
-            model_name='suppression',
-            index=models.Index(condition=models.Q(('ended_at', None)), fields=['starts_at'], name='alerts_suppression_alive'),
+            model_name="suppression",
+            index=models.Index(
+                condition=models.Q(("ended_at", None)), fields=["starts_at"], name="alerts_suppression_alive"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='suppression',
-            constraint=models.CheckConstraint(condition=models.Q(('ends_at', None), ('ends_at__gt', models.F('starts_at')), _connector='OR'), name='alerts_suppression_has_length', violation_error_message='It ends before it begins, or has no length.'),
+            model_name="suppression",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    ("ends_at", None), ("ends_at__gt", models.F("starts_at")), _connector="OR"
+                ),
+                name="alerts_suppression_has_length",
+                violation_error_message="It ends before it begins, or has no length.",
+            ),
         ),
         migrations.AddIndex(
-            model_name='alertsuppression',
-            index=models.Index(condition=models.Q(('lifted_at', None)), fields=['kind', 'parent'], name='alerts_alertsuppression_kind'),
+            model_name="alertsuppression",
+            index=models.Index(
+                condition=models.Q(("lifted_at", None)),
+                fields=["kind", "parent"],
+                name="alerts_alertsuppression_kind",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='alertsuppression',
-            constraint=models.UniqueConstraint(condition=models.Q(('lifted_at', None)), fields=('alert', 'kind', 'slot'), name='alerts_alertsuppression_once'),
+            model_name="alertsuppression",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(("lifted_at", None)),
+                fields=("alert", "kind", "slot"),
+                name="alerts_alertsuppression_once",
+            ),
         ),
     ]

@@ -5,15 +5,19 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('alerts', '0200_suppression'),
+        ("alerts", "0200_suppression"),
     ]
 
     operations = [
         migrations.AddField(
-            model_name='alertrule',
-            name='reopen_window_s',
-            field=models.PositiveIntegerField(default=0, help_text='Firing again so soon after its end, the same alert goes on in a new episode. 0: a new alert.', validators=[django.core.validators.MaxValueValidator(86400)], verbose_name='reopen within (seconds)'),
+            model_name="alertrule",
+            name="reopen_window_s",
+            field=models.PositiveIntegerField(
+                default=0,
+                help_text="Firing again so soon after its end, the same alert goes on in a new episode. 0: a new alert.",
+                validators=[django.core.validators.MaxValueValidator(86400)],
+                verbose_name="reopen within (seconds)",
+            ),
         ),
     ]

@@ -8,6 +8,7 @@ from apps.alerts.models.delivery import Breaker
 from apps.alerts.models.drills import Drill, DrillPlan
 from apps.alerts.models.integrations import (
     AnswerLink,
+    InboundAnswer,
     Integration,
     IntegrationKey,
     IntegrationKeyQuerySet,
@@ -18,6 +19,7 @@ from apps.alerts.models.oncall import CalendarLink, Layer, LayerMember, Override
 from apps.alerts.models.pages import Attempt, Escalation, EscalationQuerySet, EscalationState, Page, PageState
 from apps.alerts.models.policies import EscalationPolicy, EscalationStep
 from apps.alerts.models.rules import AlertRule, RuleState, measures
+from apps.alerts.models.slack import SlackPerson
 from apps.alerts.models.suppression import AlertCycle, AlertSuppression, Repeats, Suppression
 from apps.alerts.models.targets import Channel, ContactMethod, channel_kinds
 from apps.alerts.models.watchdog import Watchdog
@@ -42,6 +44,7 @@ __all__ = [
     "EscalationQuerySet",
     "EscalationState",
     "EscalationStep",
+    "InboundAnswer",
     "Integration",
     "IntegrationKey",
     "IntegrationKeyQuerySet",
@@ -55,6 +58,7 @@ __all__ = [
     "Repeats",
     "RuleState",
     "Schedule",
+    "SlackPerson",
     "Suppression",
     "Watchdog",
     "channel_kinds",

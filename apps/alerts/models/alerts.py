@@ -44,6 +44,10 @@ class Alert(models.Model):
 
     dedup_key = models.CharField(max_length=255)
     rule = models.ForeignKey(AlertRule, models.SET_NULL, null=True, blank=True, related_name="alerts")
+    integration = models.ForeignKey(
+        "alerts.Integration", models.SET_NULL, null=True, blank=True, related_name="alerts",
+        help_text="The door it came through, if another tool sent it.",
+    )  # fmt: skip
     policy = models.ForeignKey(EscalationPolicy, models.SET_NULL, null=True, blank=True, related_name="+")
     project = models.ForeignKey(Project, models.CASCADE, related_name="alerts")
     component = models.ForeignKey(Component, models.SET_NULL, null=True, blank=True, related_name="alerts")

@@ -51,7 +51,8 @@ def loads(*, start: datetime, end: datetime) -> list[Load]:
 def _pages(start: datetime, end: datetime) -> tuple[dict[int, dict[datetime, int]], dict[int, int]]:
     """Pages sent by person and quarter of an hour, and alerts by person."""
     sent = Page.objects.filter(
-        escalation__isnull=False, user__isnull=False, state__in=(PageState.SENT, PageState.DELIVERED),
+        escalation__isnull=False, alert__is_drill=False, user__isnull=False,
+        state__in=(PageState.SENT, PageState.DELIVERED),
         sent_at__gte=start, sent_at__lt=end,
     ).order_by()  # fmt: skip
     quarter = Func(

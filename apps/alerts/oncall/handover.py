@@ -78,7 +78,7 @@ def _tell(due: list[Handover], now: datetime) -> None:
     everybody = {person for one in due for person in (one.person, *one.before, *one.after)}
     people, names = paging.people_facts({one.person for one in due}), oncall_queries.names_of(everybody)
     zones = oncall_queries.zones_of({one.person for one in due})
-    alerts = list(Alert.objects.open().select_related("component")[: ALERTS_NAMED + 1])
+    alerts = list(Alert.objects.real().open().select_related("component")[: ALERTS_NAMED + 1])
     for one in due:
         target = _target(people.get(one.person))
         if target is not None:

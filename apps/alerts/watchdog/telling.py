@@ -43,7 +43,8 @@ def _mail(subject: str, lines: list[str]) -> str:
 
 def _post(subject: str, lines: list[str]) -> str:
     """`text` is what chat hooks show; `wrong` is for programs."""
-    said = {"text": f"[WATCHDOG] {subject}. {' '.join(lines)}", "subject": subject, "wrong": lines, "portal": settings.SITE_URL}  # fmt: skip
+    text = f"[WATCHDOG] {subject}. {' '.join(lines)}"
+    said = {"text": text, "subject": subject, "wrong": lines, "portal": settings.SITE_URL}
     return _ask("POST", settings.WATCHDOG_URL, orjson.dumps(said))
 
 

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from datetime import timedelta
 
 from django.db import transaction
-from django.db.models import F, Q
+from django.db.models import Q
 
 from apps.alerts import delivery, outbox, paging, services
 from apps.alerts.models import EscalationState, Page, PageState
@@ -56,16 +56,6 @@ def move_by_the_old_time(run, closing, now):
     return move
 
 
-def write_moves_without_the_version(moves):
-    """Steps are written for runs that somebody ended meanwhile, or walked already."""
-    for move in moves:
-        type(move.run).objects.filter(pk=move.run.pk).update(
-            step=move.stop.step, cycle=move.stop.cycle, next_at=move.next_at, state=EscalationState.ACTIVE,
-            version=F("version") + 1,
-        )  # fmt: skip
-    return {move.run.pk for move in moves}
-
-
 _claim, _move = outbox.claim, paging._move
 
 # What is planted, where, and the promises it may break; the first one is the one it is known for.
@@ -77,7 +67,6 @@ FAULTS = {
     "a burst to catch up": (paging, "_move", move_by_the_old_time, {"P6", "P5"}),
     "acknowledging leaves the escalation running": (paging, "stop_escalations", lambda *_: 0, {"P3"}),
     "an old episode may acknowledge": (services, "_refuse_stale", lambda *_: None, {"P10"}),
-    "steps for runs that have ended": (paging, "_write_moves", write_moves_without_the_version, {"P7", "P8"}),
     "a receipt is taken whoever holds the page": (outbox, "_record", None, {"P14"}),
     "acknowledged without an event": (services.audit, "record", None, {"P17"}),
 }

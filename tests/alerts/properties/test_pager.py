@@ -2,11 +2,12 @@
 
 import pytest
 from hypothesis import HealthCheck, Phase, settings
+from hypothesis.errors import Flaky
 from hypothesis.stateful import run_state_machine_as_test
 
 from tests.alerts.properties.faults import FAULTS, planted
 from tests.alerts.properties.machine import Pager
-from tests.alerts.properties.world import Broken
+from tests.alerts.properties.world import Broken, found
 from tests.fuzz import CI
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -31,6 +32,7 @@ def test_no_history_of_triggers_acts_crashes_clocks_and_edits_breaks_a_promise()
 
 @pytest.mark.parametrize("fault", list(FAULTS) if CI else KNOWN)
 def test_the_model_catches(fault, monkeypatch):
-    with planted(monkeypatch, fault), pytest.raises(Broken) as caught:
+    found.clear()
+    with planted(monkeypatch, fault), pytest.raises((Broken, Flaky)):
         run_state_machine_as_test(Pager, settings=UNTIL_FOUND)
-    assert caught.value.law in FAULTS[fault][3], caught.value
+    assert found[0] in FAULTS[fault][3]

@@ -30,6 +30,7 @@ from tests.alerts.make import NOW, make_component, make_policy, make_user
 
 LIVE = (PageState.PENDING, PageState.CLAIMED)
 _worlds = itertools.count(1)
+found: list[str] = []  # promises that were broken, in the order in which it was seen
 
 
 class Broken(AssertionError):
@@ -37,7 +38,7 @@ class Broken(AssertionError):
 
     def __init__(self, law, said):
         super().__init__(f"{law}: {said}")
-        self.law = law
+        found.append(law)
 
 
 def require(law, holds, said):
@@ -163,10 +164,9 @@ class World:
     def claim_both(self):
         """Both workers reach for the same pages at the same time."""
         other = Beside(self._claim_one)
-        mine = self._claim_one()
-        for worker, page in enumerate((mine, other.done())):
-            if page:
-                self._took(worker, page)
+        taken = [page for page in (self._claim_one(), other.done()) if page]
+        for worker, page in enumerate(sorted(taken, key=lambda one: one.pk)):
+            self._took(worker, page)
 
     def claim_while(self, verb, pk):
         """A worker reaches for pages while somebody acknowledges or resolves; the act commits first."""
@@ -193,7 +193,8 @@ class World:
         for claim in before:
             free = claim.over or claim.page.lease_until < self.now
             require("P4", free, "claimed while another worker held it")
-            require("P4", (claim.page.key, claim.page.token < page.token) == (page.key, True), "another key or an old token")  # fmt: skip
+            require("P4", claim.page.key == page.key, "a second try under another key")
+            require("P4", claim.page.token < page.token, "a second try under the same token")
         before.append(Claim(page))
         self.hands[worker] = before[-1]
 
@@ -268,7 +269,8 @@ class World:
                 self._took(0, page)
                 self.tell(self.hands[0], "sent", True)
                 self.record(self.hands[0])
-            due = [*self._going().values_list("next_at", flat=True), *self._waiting().values_list("next_try_at", flat=True)]  # fmt: skip
+            due = [*self._going().values_list("next_at", flat=True)]
+            due += self._waiting().values_list("next_try_at", flat=True)
             if not due:
                 break
             self.now = max(self.now, min(due)) + timedelta(seconds=1)

@@ -33,7 +33,8 @@ def firing(**facts):
 def written(**facts):
     now = timezone.now()
     given = {
-        "kind": "silence", "matchers": '{component="Payments"}', "reason": "New database", "repeats": "once", "zone": "UTC",
+        "kind": "silence", "matchers": '{component="Payments"}', "reason": "New database", "repeats": "once",
+        "zone": "UTC",
         "starts_at_0": f"{now:%Y-%m-%d}", "starts_at_1": "00:00:00",
         "ends_at_0": f"{now + timedelta(days=1):%Y-%m-%d}", "ends_at_1": "23:00:00",
     }  # fmt: skip

@@ -23,7 +23,7 @@ from apps.incidents import services as incidents
 from apps.incidents.models import Incident
 from apps.projects.models import Component, Project
 
-NOT_SOURCES = ("admin", "api", "slack", "sms", "link", "incident", flapping.STABLE)
+NOT_SOURCES = ("admin", "api", "slack", "sms", "link", "incident", "drill", flapping.STABLE)
 
 
 class StaleEpoch(ValidationError):

@@ -31,7 +31,7 @@ def state_badge(state: str) -> SafeString:
     return badge(_BADGES[Drill.State(state)], Drill.State(state).label)
 
 
-class DrillPlanForm(forms.ModelForm):  # type: ignore[type-arg]
+class DrillPlanForm(forms.ModelForm):
     """A weekly drill."""
 
     class Meta:

@@ -9,6 +9,8 @@ from django.template.response import TemplateResponse
 from django.urls import path, reverse
 from django.utils import timezone
 
+from apps.alerts.confidence import reachability
+from apps.alerts.confidence.views import SEE as SEE_POLICIES
 from apps.core.zones import zone_names
 from apps.reports import pages, portal_health, storage_page, triage
 from apps.reports.analytics import page as analytics
@@ -50,6 +52,7 @@ MENU: dict[str, tuple[Entry, ...]] = {
         Entry("Triage", "admin:index", "triage", count="unacknowledged"),
         Entry("Incidents", "admin:incidents_incident_changelist", "incident", "incidents.view_incident", "incidents"),
         Entry("Alerts", "admin:alerts_alert_changelist", "bell", "alerts.view_alert"),
+        Entry("On call", "alerts:on_call", "turn", "alerts.view_schedule"),
     ),
     "Reliability": (
         Entry("Errors", "admin:errors_errorgroup_changelist", "bug", "errors.view_errorgroup"),
@@ -123,6 +126,7 @@ class PortalAdminSite(admin.AdminSite):
             "triage": triage.triage(now=now, user=request.user),
             "well": strip,
             "portal_is_well": portal_health.is_well(strip),
+            "reach": reachability.audit(now=now) if request.user.has_perm(SEE_POLICIES) else None,
             "now": now,
             **(extra_context or {}),
         }

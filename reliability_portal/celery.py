@@ -44,6 +44,8 @@ TICKS = (
     Tick("telemetry.retain", 3600, "apps.telemetry.tasks.retain", SLOW, lease_s=300),
     # runs of reporting jobs past their time
     Tick("health.retain", 3600, "apps.health.tasks.retain", SLOW, lease_s=300),
+    # what other tools said of failures, links of pages: past their time
+    Tick("alerts.retain", 3600, "apps.alerts.tasks.retain", SLOW),
     # writers of the inbox that are no more
     Tick("ingest.retain", 3600, "apps.ingest.tasks.retain", SLOW),
     # partitions ahead of now, retention

@@ -8,7 +8,7 @@ WORK = (
     "incidents.work_incident", "incidents.add_incident", "incidents.change_incident", "incidents.add_timelineentry",
     "incidents.add_postmortem", "incidents.change_postmortem",
     "incidents.add_actionitem", "incidents.change_actionitem",
-    "alerts.acknowledge_alert",
+    "alerts.acknowledge_alert", "alerts.add_suppression", "alerts.change_suppression",
 )  # fmt: skip
 COMMAND = (*WORK, "incidents.command_incident", "alerts.start_drill",
            "alerts.change_alertrule", "alerts.change_escalationpolicy",

@@ -301,6 +301,11 @@ SPIKE_FLOOR = env_int("SPIKE_FLOOR", 1000, low=1)
 SPIKE_GROUP = env_int("SPIKE_GROUP", 500, low=1)
 SPIKE_KEEP_FIRST = env_int("SPIKE_KEEP_FIRST", 20, low=1)
 SPIKE_KEEP_ONE_IN = env_int("SPIKE_KEEP_ONE_IN", 50, low=1)
+FLAP_CYCLES = env_int("FLAP_CYCLES", 4, low=2, high=100)
+FLAP_WINDOW_S = env_int("FLAP_WINDOW_S", 3600, low=60, high=86_400)
+FLAP_QUIET_S = env_int("FLAP_QUIET_S", 900, low=30, high=86_400)
+STORM_ALERTS = env_int("STORM_ALERTS", 20, low=1)
+STORM_WINDOW_S = env_int("STORM_WINDOW_S", 300, low=10, high=86_400)
 WEB_WORKERS = env_int("WEB_WORKERS", min(2, os.cpu_count() or 1), low=1, high=64)
 
 # --- How long things are kept (days) ----------------------------------------------------------------------------
@@ -322,6 +327,7 @@ FORMAT_MODULE_PATH = ["reliability_portal.formats"]
 USE_TZ = True
 TIME_ZONE = "UTC"
 # The zone that pages show until a person picks their own. Stored times are UTC whatever it says.
+CONTACT_TEST_DAYS = env_int("CONTACT_TEST_DAYS", 35, low=1, high=400)
 PORTAL_TIME_ZONE = env_text("PORTAL_TIME_ZONE", "UTC")
 
 # --- Mail -------------------------------------------------------------------------------------------------------

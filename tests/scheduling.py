@@ -16,6 +16,7 @@ GROUPS = {
     "tests/loop/test_pager_faults.py": "processes",
     "tests/loop/test_cron_pages.py": "processes",
     "tests/core/test_up.py": "processes",
+    "tests/alerts/doors/test_real_senders.py": "processes",
     "tests/core/test_embedded.py": "processes",
     "tests/demo/test_demo.py": "demo",
     "tests/hostile/": "hostile",

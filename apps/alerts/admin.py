@@ -12,7 +12,8 @@ from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 from django.utils.safestring import SafeString
 
-from apps.alerts import channel_services, escalation, paging, services
+from apps.alerts import channel_services, escalation, measures, paging, services
+from apps.alerts.confidence import preview as previews
 from apps.alerts.doors import admin as doors_admin  # noqa: F401 - registers
 from apps.alerts.drills import admin as drills_admin  # noqa: F401 - registers
 from apps.alerts.forms import ChannelForm, ContactMethodForm, RuleForm, StepForm
@@ -30,6 +31,7 @@ from apps.alerts.models import (
 from apps.alerts.oncall import admin as oncall_admin  # noqa: F401 - registers
 from apps.alerts.rule_history import panel as rule_panel
 from apps.alerts.services import Act
+from apps.alerts.suppression import admin as suppression_admin
 from apps.audit.admin import AuditedAdmin
 from apps.core.admin import Button, ButtonsMixin, FastListMixin, ReadOnlyMixin
 from apps.core.templatetags.portal import badge
@@ -49,7 +51,19 @@ class AlertRuleAdmin(AuditedAdmin):
         (None, {"fields": ("name", "description", "enabled")}),
         ("When", {"fields": ("condition", "threshold", "window_s", "for_s", "minimum")}),
         ("Of what", {"fields": ("project", "component", "component_name", "record_severity", "matchers")}),
-        ("Then", {"fields": ("severity", "policy", "opens_incident", "resolve_after_s", "tags")}),
+        (
+            "Then",
+            {
+                "fields": (
+                    "severity",
+                    "policy",
+                    "opens_incident",
+                    "resolve_after_s",
+                    "reopen_window_s",
+                    "tags",
+                )
+            },
+        ),
     )
 
     def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
@@ -65,6 +79,7 @@ class AlertRuleAdmin(AuditedAdmin):
         rule = kwargs.get("obj") or AlertRule()
         if self.has_change_permission(request) or self.has_view_permission(request):
             context["past"] = rule_panel.panel(rule, request.GET)
+            context["measures"] = list(measures.registry.values())
         return super().render_change_form(request, context, *args, **kwargs)
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
@@ -160,27 +175,11 @@ class EscalationPolicyAdmin(AuditedAdmin):
 
 
 def preview_context(policy: EscalationPolicy) -> dict[str, Any]:
-    """`preview` rows and `preview_warnings` for the policy's page, by the engine's own walk."""
-    lines = list(escalation.preview(paging.plan_for(policy, timezone.now())))
-    return {
-        "preview": [_preview_row(line) for line in lines if not line.problem],
-        "preview_warnings": [line.label for line in lines if line.problem],
-    }
-
-
-def _preview_row(line: escalation.Line) -> dict[str, str]:
-    again = f", round {line.round}" if line.round > 1 else ""
-    return {
-        "after": f"+{_minutes(line.at_s)}{again}",
-        "who": line.label,
-        "by": line.kind,
-        "address": line.address,
-    }
-
-
-def _minutes(seconds: int) -> str:
-    whole, rest = divmod(seconds, 60)
-    return f"{whole} min {rest} s" if rest else f"{whole} min"
+    """`now` and `saturday`: whom the policy would page then, by the engine's own walk; for the policy's page."""
+    now = timezone.now()
+    night = previews.saturday_night(now, timezone.get_current_timezone())
+    moments = (("If it fired now", now), (f"If it fired {previews.clock(night)}", night))
+    return {"previews": [(title, previews.preview(policy, at, now)) for title, at in moments]}
 
 
 @admin.register(Channel)
@@ -251,6 +250,12 @@ class ContactMethodAdmin(AuditedAdmin):
     search_fields = ("user__username", "address")
     autocomplete_fields = ("user",)
     may_delete = True
+
+    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
+        """Another address is not the one that was proven."""
+        if change and {"kind", "address", "user"} & set(form.changed_data):
+            obj.verified_at = None
+        super().save_model(request, obj, form, change)
 
 
 class OpenFirst(admin.SimpleListFilter):
@@ -323,21 +328,22 @@ class AlertAdmin(ButtonsMixin, FastListMixin, ReadOnlyMixin):
 
     list_display = (
         "title",
-        "severity",
-        "state",
+        "severity_badge",
+        "state_badge",
         "component",
         "count",
         "triggered_at",
+        "not_paging",
         "acked_by",
-        "incident",
+        "incident_number",
     )
-    list_filter = (OpenFirst, "severity", "project")
+    list_filter = (OpenFirst, "suppressed", "severity", "project", "integration")
     list_select_related = ("component", "incident")
     search_fields = ("title", "=dedup_key")
     change_form_template = "admin/alerts/alert/change_form.html"
     inlines = (AlertPages,)
     fields = (
-        "title", "sentence", "severity", "state", "project", "component", "incident", "rule", "policy",
+        "title", "sentence", "severity", "state", "project", "component", "incident", "rule", "integration", "policy",
         "value", "count", "epoch", "first_seen_at", "triggered_at", "last_seen_at", "acked_at", "acked_by",
         "acked_via", "resolved_at", "resolved_by", "resolved_via", "labels", "dedup_key",
     )  # fmt: skip
@@ -346,7 +352,34 @@ class AlertAdmin(ButtonsMixin, FastListMixin, ReadOnlyMixin):
                offered=lambda alert: alert.state == "triggered", tone="primary"),
         Button("resolve", "Resolve", "alerts.acknowledge_alert", _resolve,
                offered=lambda alert: alert.state != "resolved"),
+        *suppression_admin.ALERT_BUTTONS,
     )  # fmt: skip
+
+    @admin.display(description="severity", ordering="severity")
+    def severity_badge(self, alert: Alert) -> SafeString:
+        """As shape and word."""
+        return badge(alert.severity)
+
+    @admin.display(description="state", ordering="state")
+    def state_badge(self, alert: Alert) -> SafeString:
+        """Firing, acknowledged or resolved."""
+        return (
+            badge("firing") if alert.state == "triggered" else badge(alert.state, alert.get_state_display())
+        )
+
+    @admin.display(description="incident", ordering="incident")
+    def incident_number(self, alert: Alert) -> str:
+        """INC-9; its title would take the line."""
+        return alert.incident.number if alert.incident else "–"
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Alert]:
+        """With the reasons why some of them do not page."""
+        return suppression_admin.with_reasons(super().get_queryset(request))
+
+    @admin.display(description="pages?")
+    def not_paging(self, alert: Any) -> str:
+        """Every reason in force, with by whom and why."""
+        return suppression_admin.in_words(alert)
 
 
 class AttemptInline(admin.TabularInline):

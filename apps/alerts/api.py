@@ -12,7 +12,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from apps.alerts import queries, services
-from apps.alerts.models import Alert, AlertState
+from apps.alerts.models import Alert, AlertState, AlertSuppression
 from apps.alerts.services import Act, StaleEpoch
 from apps.core.severity import Severity, severity_of
 from apps.incidents import api as incidents_api
@@ -28,12 +28,21 @@ class Conflict(exceptions.ValidationError):
     default_code = "conflict"
 
 
+class SuppressedBy(serializers.ModelSerializer):
+    """A reason in force."""
+
+    class Meta:
+        model = AlertSuppression
+        fields = ("kind", "reason", "by", "since", "until")
+
+
 class AlertSerializer(serializers.ModelSerializer):
     """An alert as the API shows it."""
 
     component = serializers.CharField(source="component.name", default="", read_only=True)
     project = serializers.CharField(source="project.slug", read_only=True)
     rule = serializers.CharField(source="rule.name", default="", read_only=True)
+    integration = serializers.CharField(source="integration.name", default="", read_only=True)
     incident = serializers.IntegerField(source="incident_id", read_only=True, allow_null=True)
     dedupKey = serializers.CharField(source="dedup_key", read_only=True)
     firstSeenAt = serializers.DateTimeField(source="first_seen_at", read_only=True)
@@ -43,13 +52,14 @@ class AlertSerializer(serializers.ModelSerializer):
     acknowledgedBy = serializers.CharField(source="acked_by", read_only=True)
     resolvedAt = serializers.DateTimeField(source="resolved_at", read_only=True)
     resolvedBy = serializers.CharField(source="resolved_by", read_only=True)
+    suppressedBy = SuppressedBy(source="reasons_now", many=True, read_only=True)
 
     class Meta:
         model = Alert
         fields = (
             "id", "title", "sentence", "severity", "state", "epoch", "count", "value", "component",
-            "project", "rule", "incident", "labels", "dedupKey", "firstSeenAt", "triggeredAt", "lastSeenAt",
-            "acknowledgedAt", "acknowledgedBy", "resolvedAt", "resolvedBy",
+            "project", "rule", "integration", "incident", "labels", "dedupKey", "firstSeenAt", "triggeredAt",
+            "lastSeenAt", "acknowledgedAt", "acknowledgedBy", "resolvedAt", "resolvedBy", "suppressed", "suppressedBy",
         )  # fmt: skip
 
 
@@ -60,10 +70,11 @@ class AlertFilter(django_filters.FilterSet):
     component = django_filters.CharFilter(method="by_component")
     project = django_filters.CharFilter(field_name="project__slug")
     state = django_filters.ChoiceFilter(choices=AlertState.choices)
+    suppressed = django_filters.BooleanFilter()
 
     class Meta:
         model = Alert
-        fields = ("severity", "component", "project", "state")
+        fields = ("severity", "component", "project", "state", "suppressed")
 
     def by_severity(self, alerts: QuerySet[Alert], name: str, word: str) -> QuerySet[Alert]:
         """An unknown word names the known ones."""
@@ -89,7 +100,7 @@ class AlertList(generics.ListAPIView):
 
     def get_queryset(self) -> QuerySet[Alert]:
         """Open ones unless a state is asked for."""
-        alerts = Alert.objects.real().select_related("component", "project", "rule")
+        alerts = Alert.objects.real().select_related("component", "project", "rule", "integration")
         return alerts if self.request.query_params.get("state") else alerts.open()
 
 
@@ -109,7 +120,7 @@ class AlertDetail(generics.RetrieveAPIView):
 
     permission_classes = (scope("api:read", "alerts.view_alert"),)
     serializer_class = AlertSerializer
-    queryset = Alert.objects.select_related("component", "project", "rule")
+    queryset = Alert.objects.select_related("component", "project", "rule", "integration")
 
 
 class ActSerializer(serializers.Serializer):
@@ -123,7 +134,7 @@ class AlertAct(generics.GenericAPIView):
 
     permission_classes = (scope("alerts:write", "alerts.acknowledge_alert"),)
     serializer_class = ActSerializer
-    queryset = Alert.objects.select_related("component", "project", "rule")
+    queryset = Alert.objects.select_related("component", "project", "rule", "integration")
     service: Any = None
 
     @extend_schema(request=ActSerializer, responses=AlertSerializer)

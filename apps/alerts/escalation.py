@@ -13,6 +13,7 @@ from apps.alerts.oncall import rotations
 
 CLOSE_AFTER_S = 300
 LOOK_AGAIN_S = 30
+_LONGEST_S = 7 * 86_400
 
 
 # --- Facts that go in ---------------------------------------------------------------------------------------
@@ -222,7 +223,11 @@ def _person(user_id: int, people: Mapping[int, PersonFacts]) -> tuple[Target | N
 
 # --- Reading a stored plan ----------------------------------------------------------------------------------
 def target_of(stored: Mapping[str, Any]) -> Target:
-    """A target out of stored JSON."""
+    """A target out of stored JSON. ValueError if a value has not its type: it must not reach a statement of many."""
+    words = (stored["kind"], stored["address"], stored["label"])
+    ids = (stored.get("user_id"), stored.get("channel_id"), stored.get("method_id"))
+    if not all(type(word) is str for word in words) or not all(n is None or type(n) is int for n in ids):
+        raise ValueError("a target of the stored plan has values of a wrong type")
     return Target(**{**stored, "then": tuple(target_of(t) for t in stored.get("then", ()))})
 
 
@@ -242,7 +247,18 @@ def plan_of(stored: Mapping[str, Any]) -> Plan:
         for s in stored["steps"]
     )
     fallback = tuple(target_of(t) for t in stored["fallback"])
-    return Plan(**{**stored, "steps": steps, "fallback": fallback, "problems": tuple(stored["problems"])})
+    numbers = [step.wait_s for step in steps] + [stored["repeat_wait_s"], stored["repeat_count"]]
+    if any(type(number) is not int or not 0 <= number <= _LONGEST_S for number in numbers):
+        raise ValueError("a wait or a count of the stored plan is no such number")
+    return Plan(
+        **{
+            "made_at": "",
+            **stored,
+            "steps": steps,
+            "fallback": fallback,
+            "problems": tuple(stored["problems"]),
+        }
+    )
 
 
 # --- Walking it ---------------------------------------------------------------------------------------------
@@ -281,7 +297,8 @@ def _from(made: Plan, cycle: int, step: int) -> Stop:
 
 @dataclass(frozen=True)
 class Line:
-    """One line of the preview: seconds after the start, the round (1 is the first), who, how, or what is wrong."""
+    """One line of the preview: seconds after the start, the round (1 is the first), who, how, or what is wrong.
+    `step` counts from 1; the fallback is after all steps."""
 
     at_s: int
     round: int
@@ -289,6 +306,8 @@ class Line:
     kind: str = ""
     address: str = ""
     problem: bool = False
+    user_id: int | None = None
+    step: int = 0
 
 
 def preview(made: Plan, rounds: int = 2) -> Iterator[Line]:
@@ -302,11 +321,15 @@ def preview(made: Plan, rounds: int = 2) -> Iterator[Line]:
     while not stop.closing and stop.cycle < rounds:
         at_s += stop.wait_s
         for target in made.steps[stop.step].in_round(stop.cycle):
-            yield Line(at_s, stop.cycle + 1, target.label, target.kind, target.address)
+            yield Line(
+                at_s, stop.cycle + 1, target.label, target.kind, target.address,
+                user_id=target.user_id, step=stop.step + 1,
+            )  # fmt: skip
         stop = next_stop(made, stop.cycle, stop.step)
     if stop.closing:
         at_s += stop.wait_s
         for target in made.fallback:
             yield Line(
-                at_s, stop.cycle + 1, f"{target.label} (if nobody was reached)", target.kind, target.address
-            )
+                at_s, stop.cycle + 1, f"{target.label} (if nobody was reached)", target.kind, target.address,
+                user_id=target.user_id, step=len(made.steps) + 1,
+            )  # fmt: skip

@@ -1,8 +1,7 @@
 """Forms of rules, channels and contact methods: what they refuse, and secrets that go in and never come out."""
 
 import re
-from collections.abc import Callable
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from django import forms
@@ -10,7 +9,7 @@ from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
 from django.utils import timezone
 
-from apps.alerts import channels, measures, rule_checks, rules
+from apps.alerts import channels, rule_checks, rules
 from apps.alerts.channels.sms import check_number
 from apps.alerts.models import AlertRule, Channel, ContactMethod, EscalationStep
 from apps.core import outbound
@@ -64,8 +63,8 @@ class RuleForm(forms.ModelForm):
         super().__init__(*args, **kwargs)
         self.initial.update(self.tried)
         if "condition" in self.fields:
-            known = ", ".join(f"{name} ({m.label.lower()})" for name, m in measures.registry.items())
-            self.fields["condition"].help_text = f"A measure, an operator and a number. Measures: {known}."
+            said = "A measure, an operator and a number, with its unit or without: errorRate > 5 %, latencyP95 > 1.5 s."
+            self.fields["condition"].help_text = said
 
     def clean(self) -> dict[str, Any]:
         """The condition together with the threshold."""

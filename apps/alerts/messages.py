@@ -94,6 +94,22 @@ def acknowledged(alert: Alert) -> Told:
     return Told(f"[ACKNOWLEDGED] {alert.title}"[:250], body, {**known, "sentence": body})
 
 
+def flapping(alert: Alert, why: str) -> Told:
+    """The one notice that an alert flaps."""
+    url = url_of(alert)
+    body = f"It comes and goes: {why}.\n\n{alert.sentence}\n\n{url}"
+    return Told(f"[FLAPPING] {alert.title}"[:250], body, facts(alert, url))
+
+
+def stable(alert: Alert, *, firing: bool) -> Told:
+    """The one notice that an alert no longer flaps."""
+    url = url_of(alert)
+    now = "It fires, and pages again" if firing else "It is resolved"
+    return Told(
+        f"[STABLE AGAIN] {alert.title}"[:250], f"{now}.\n\n{alert.sentence}\n\n{url}", facts(alert, url)
+    )
+
+
 def drill(name: str) -> Told:
     """A test of a channel, marked as one."""
     body = f"This is a test of the channel {name}. Nothing is wrong.\n\n{settings.SITE_URL}"

@@ -14,13 +14,16 @@ from django.db import IntegrityError, transaction
 from django.db.models import QuerySet
 
 from apps.alerts import outbox, paging
-from apps.alerts.models import Alert, AlertRule, AlertState, EscalationPolicy
+from apps.alerts.models import Alert, AlertRule, AlertState, EscalationPolicy, Integration
+from apps.alerts.suppression import bundles, flapping, muting, reasons
 from apps.audit import services as audit
 from apps.audit.models import Category
 from apps.core.severity import RANK, Severity
 from apps.incidents import services as incidents
 from apps.incidents.models import Incident
 from apps.projects.models import Component, Project
+
+NOT_SOURCES = ("admin", "api", "slack", "sms", "link", "incident", flapping.STABLE)
 
 
 class StaleEpoch(ValidationError):
@@ -41,6 +44,7 @@ class Fired:
     component: Component | None = None
     sentence: str = ""
     rule: AlertRule | None = None
+    integration: Integration | None = None
     policy: EscalationPolicy | None = None
     value: float | None = None
     labels: Mapping[str, Any] = field(default_factory=dict)
@@ -59,6 +63,11 @@ class Act:
     at: datetime
     via: str = "admin"
     actor: Any = None
+
+    @property
+    def by_source(self) -> bool:
+        """Whether the source itself says so, rather than a person, an incident that ended, or the end of flapping."""
+        return self.actor is None and self.via not in NOT_SOURCES
 
 
 # --- Triggering ---------------------------------------------------------------------------------------------
@@ -84,7 +93,8 @@ def _locked(alerts: QuerySet[Alert]) -> QuerySet[Alert]:
 def _insert(fired: Fired, now: datetime) -> Alert | None:
     """The new row, or None when another worker's came first: the database allows one open alert per key."""
     alert = Alert(
-        dedup_key=fired.key[:255], rule=fired.rule, policy=fired.policy, project=fired.project,
+        dedup_key=fired.key[:255], rule=fired.rule, integration=fired.integration, policy=fired.policy,
+        project=fired.project,
         component=fired.component, incident=fired.incident, title=fired.title[:200], sentence=fired.sentence,
         severity=fired.severity, value=fired.value, labels=dict(fired.labels),
         first_seen_at=fired.first_seen_at or now, triggered_at=now, last_seen_at=now,
@@ -141,10 +151,14 @@ def _announce(alert: Alert, fired: Fired, now: datetime, actor: Any) -> None:
     )  # fmt: skip
     _entry(alert, f"alert.{verb}", f"{word}: {alert.title}. {alert.sentence}".strip(), now, tone="bad")
     recount(incident=alert.incident)
+    muting.evaluate_one(alert=alert, now=now)  # before it pages
+    bundles.bundle(alert=alert, now=now)
     if alert.policy is not None:
         paging.start_escalation(alert=alert, policy=alert.policy, now=now)
     elif fired.rule is not None:
         _entry(alert, "alert.nobody", "The rule has no escalation policy: nobody is paged", now, tone="bad")
+    elif fired.integration is not None:
+        _entry(alert, "alert.nobody", f"{fired.integration} pages nobody for this", now)
 
 
 def _join_or_open(alert: Alert, now: datetime) -> Incident:
@@ -162,8 +176,15 @@ def _join_or_open(alert: Alert, now: datetime) -> Incident:
     return incidents.open_incident(
         title=alert.title, project=alert.project, severity=alert.severity,
         components=[component] if component else [], began_at=min(alert.first_seen_at, now), detected_at=now,
-        summary=alert.sentence, opened_by=f"rule: {alert.rule}" if alert.rule else "alert", now=now,
+        summary=alert.sentence, opened_by=_source(alert), now=now,
     )  # fmt: skip
+
+
+def _source(alert: Alert) -> str:
+    """What opened it, in words."""
+    if alert.rule is not None:
+        return f"rule: {alert.rule}"
+    return f"integration: {alert.integration}" if alert.integration is not None else "alert"
 
 
 def _repeat(alert: Alert, fired: Fired, now: datetime, actor: Any) -> Alert:
@@ -176,6 +197,8 @@ def _repeat(alert: Alert, fired: Fired, now: datetime, actor: Any) -> Alert:
         alert.policy = alert.policy or fired.policy  # below the severity that pages it had none
         alert.triggered_at, alert.acked_at, alert.acked_by, alert.acked_via = now, None, "", ""
     alert.save()
+    if alert.suppressed:
+        flapping.fires_again(alert, now=now)
     if rises:
         _stop_paging([alert.pk], now)
         audit.record(
@@ -186,23 +209,36 @@ def _repeat(alert: Alert, fired: Fired, now: datetime, actor: Any) -> Alert:
             details={"to": alert.severity},
         )
         _entry(alert, "alert.rise", f"Alert rose to {alert.severity}: {alert.title}", now, tone="bad")
+        bundles.take_out(alert=alert, now=now)  # what it was bundled under is less severe now
+        muting.evaluate_one(alert=alert, now=now)
         if alert.policy is not None:
             paging.start_escalation(alert=alert, policy=alert.policy, now=now)
     return alert
 
 
+@transaction.atomic
+def still_firing(*, alert: Alert, value: float | None, now: datetime) -> None:
+    """What a rule sees of an alert that is suppressed: if it flaps, it is no longer on its way to quiet."""
+    held = _locked(Alert.objects.open().filter(pk=alert.pk)).first()
+    if held is not None:
+        flapping.fires_again(held, now=now)
+        Alert.objects.filter(pk=held.pk).exclude(value=value).update(value=value, last_seen_at=now)
+
+
 # --- Acknowledging and resolving one alert ------------------------------------------------------------------
 @transaction.atomic
 def acknowledge(*, alert: Alert, act: Act, epoch: int | None = None) -> bool:
-    """Stop the paging of an alert. True if this changed it; a second time it is a success without change.
+    """Stop the paging of an alert and of those under it. True if this changed it; a second time it is a success
+    without change.
 
     StaleEpoch when `epoch` is given and the alert was triggered again since.
     """
-    held = _locked(Alert.objects.filter(pk=alert.pk)).get()
+    rows = {row.pk: row for row in _locked(_with_children(Alert.objects.filter(pk=alert.pk)))}
+    held = rows[alert.pk]
     _refuse_stale(held, epoch)
     if held.state != AlertState.TRIGGERED:
         return False
-    _acknowledge([held], act)
+    _acknowledge([row for row in rows.values() if row.state == AlertState.TRIGGERED], act)
     first = held.incident is not None and incidents.acknowledge(
         incident=held.incident, by=act.by, at=act.at, actor=act.actor, via=act.via
     )
@@ -219,10 +255,15 @@ def acknowledge(*, alert: Alert, act: Act, epoch: int | None = None) -> bool:
 
 @transaction.atomic
 def resolve(*, alert: Alert, act: Act, epoch: int | None = None) -> bool:
-    """End an alert and its paging; its incident stays for people. True if this changed it."""
+    """End an alert and its paging; its incident stays for people. True if this changed it.
+
+    What a source resolves of an alert that flaps is held back until it is quiet.
+    """
     held = _locked(Alert.objects.filter(pk=alert.pk)).get()
     _refuse_stale(held, epoch)
     if held.state == AlertState.RESOLVED:
+        return False
+    if act.by_source and flapping.holds_back(held, now=act.at):
         return False
     _resolve([held], act)
     _entry(
@@ -235,6 +276,12 @@ def resolve(*, alert: Alert, act: Act, epoch: int | None = None) -> bool:
     )
     recount(incident=held.incident)
     return True
+
+
+def _with_children(alerts: QuerySet[Alert]) -> QuerySet[Alert]:
+    """And the alerts that are bundled or merged under them."""
+    ids = list(alerts.values_list("pk", flat=True))
+    return Alert.objects.filter(pk__in=[*ids, *bundles.children_of(ids)])
 
 
 def _refuse_stale(alert: Alert, epoch: int | None) -> None:
@@ -263,7 +310,9 @@ def _resolve(held: list[Alert], act: Act) -> None:
     _stop_paging([alert.pk for alert in held], act.at)
     for alert in held:
         audit.record("alert.resolve", resource=alert, actor=act.actor, details={"via": act.via, "by": act.by})
-        outbox.notify_resolved(alert, now=act.at, actor=act.actor)
+        if act.via != flapping.STABLE:
+            outbox.notify_resolved(alert, now=act.at, actor=act.actor)
+    reasons.ended([alert.pk for alert in held], now=act.at)
 
 
 def _stop_paging(alert_ids: list[int], now: datetime) -> None:
@@ -275,7 +324,8 @@ def _stop_paging(alert_ids: list[int], now: datetime) -> None:
 @transaction.atomic
 def acknowledge_incident(*, incident: Incident, act: Act) -> bool:
     """Take an incident: all its firing alerts are acknowledged, nobody else is paged. True if anything changed."""
-    held = list(_locked(incident.alerts.filter(state=AlertState.TRIGGERED)))
+    firing = _with_children(incident.alerts.filter(state=AlertState.TRIGGERED))
+    held = list(_locked(firing.filter(state=AlertState.TRIGGERED)))
     _acknowledge(held, act)
     first = incidents.acknowledge(incident=incident, by=act.by, at=act.at, actor=act.actor, via=act.via)
     if held and not first:

@@ -4,6 +4,9 @@ from datetime import datetime
 
 from apps.alerts import paging, sending
 from apps.alerts import watch as watching
+from apps.alerts.answering import links as answering_links
+from apps.alerts.doors.once import forget_answers
+from apps.alerts.doors.taking import forget_occurrences
 from apps.alerts.drills import services as drills
 from apps.alerts.oncall import handover as oncall_handover
 from apps.core.ticks import TickReport
@@ -22,6 +25,13 @@ def escalate(*, now: datetime, slot: int) -> TickReport:
 def deliver(*, now: datetime, slot: int) -> TickReport:
     """Due pages go out."""
     return sending.deliver_due(now=now)
+
+
+def retain(*, now: datetime, slot: int) -> TickReport:
+    """What senders said and links that ended long ago are forgotten."""
+    forget_answers(now=now)
+    said, ended = forget_occurrences(now=now), answering_links.forget(now=now)
+    return TickReport(f"{said} occurrences and {ended} links forgotten")
 
 
 def handover(*, now: datetime, slot: int) -> TickReport:

@@ -5,6 +5,8 @@ from django.urls import path, re_path
 
 from apps.alerts import api, views
 from apps.alerts.answering.urls import urlpatterns as answering
+from apps.alerts.confidence import api as confidence_api
+from apps.alerts.confidence import views as confidence_views
 from apps.alerts.doors.urls import urlpatterns as doors
 from apps.alerts.oncall import api as oncall_api
 from apps.alerts.oncall import views as oncall_views
@@ -39,6 +41,13 @@ urlpatterns = [
     path("incidents/<int:pk>/resolve/", _protected(views.resolve_incident), name="resolve_incident"),
     re_path(r"^api/on-call/?$", oncall_api.OnCallNow.as_view(), name="api_on_call"),
     re_path(r"^on-call/calendar/(?P<secret>cal_[A-Za-z0-9_-]{43})\.ics$", oncall_views.calendar, name="calendar"),
+    path("admin/on-call/preview/", _protected(confidence_views.preview), name="preview"),
+    path("admin/on-call/reachability/", _protected(confidence_views.reachability), name="reachability"),
+    path("admin/on-call/reachability/confirm/<int:pk>/", _protected(confidence_views.confirm), name="confirm_way"),
+    path("admin/on-call/reachability/code/<int:pk>/", _protected(confidence_views.send_code), name="send_code"),
+    re_path(
+        r"^api/reliability/on-call/reachability/?$", confidence_api.Reachability.as_view(), name="api_reachability"
+    ),
     path("admin/on-call/", _protected(oncall_views.on_call), name="on_call"),
     path("admin/on-call/load/", _protected(oncall_views.load), name="load"),
     path("admin/on-call/calendars/", _protected(oncall_views.calendars), name="calendars"),

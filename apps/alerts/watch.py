@@ -16,6 +16,7 @@ from apps.alerts.measures import PORTAL, Measure
 from apps.alerts.models import Alert, AlertRule, RuleState
 from apps.alerts.rules import Memory, Reading, RuleRefused, Settled, Terms
 from apps.alerts.services import Act, Fired
+from apps.alerts.suppression import keeping
 from apps.core.ticks import TickReport
 from apps.incidents.models import Incident
 from apps.projects.models import Component, Project
@@ -68,9 +69,15 @@ def watch(*, now: datetime) -> TickReport:
     asked, fired, resolved, unread = evaluate(now=now)
     followed = following.follow_incidents(now=now)
     adopted = following.adopt_incidents(policy=builtin.default_policy(), now=now)
+    kept = keeping.keep(now=now)
     recount_incidents()
     said = f"{asked} rules: {fired} fired, {resolved} resolved"
-    more = [(adopted, "opened by hand"), (followed, "followed their incident"), (unread, "rules unreadable")]
+    more = [
+        (adopted, "opened by hand"),
+        (followed, "followed their incident"),
+        (unread, "rules unreadable"),
+        (kept, "suppressions changed"),
+    ]
     return TickReport("; ".join([said, *(f"{n} {what}" for n, what in more if n)]), rejected=unread)
 
 
@@ -162,6 +169,8 @@ def _judge(
     )  # fmt: skip
     if verdict.act == "fire":
         services.trigger(fired=_fired(question, subject, reading, key, now), now=now)
+    elif verdict.act == "still" and alert is not None and alert.suppressed:
+        services.still_firing(alert=alert, value=reading.value, now=now)
     elif verdict.act == "still" and alert is not None and alert.value != reading.value:
         Alert.objects.filter(pk=alert.pk).update(value=reading.value, last_seen_at=now)
     elif verdict.act == "resolve" and alert is not None:
@@ -181,7 +190,7 @@ def _fired(question: Question, subject: Subject, reading: Reading, key: str, now
         component=component, rule=rule, policy=rule.policy,
         sentence=sentence(question.terms, measure, rule, str(subject), reading),
         value=reading.value, labels={**rule.tags, "measure": measure.name}, first_seen_at=began,
-        opens_incident=rule.opens_incident,
+        opens_incident=rule.opens_incident, reopen_within_s=rule.reopen_window_s,
     )  # fmt: skip
 
 

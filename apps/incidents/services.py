@@ -5,10 +5,12 @@ Guards are in the UPDATE: of two people who act on one page, one wins and the ot
 that a page should know about raises `version` and leaves an entry that carries the new one.
 """
 
-from collections.abc import Iterable, Mapping
-from datetime import datetime
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import orjson
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.db import transaction
 from django.db.models import Case, DateTimeField, F, Value, When
@@ -16,6 +18,8 @@ from django.db.models.functions import Coalesce, Greatest
 from django.utils import timezone
 
 from apps.audit import services as audit
+from apps.core.bulk import copy_rows
+from apps.core.text import storable
 from apps.incidents import durations, states
 from apps.incidents.models import Incident, IncidentState, PostMortemState, TimelineEntry
 from apps.projects.models import Component, Project
@@ -24,6 +28,7 @@ MAX_NOTE = 10_000
 MAX_REASON = 2_000
 HUMAN, MACHINE = TimelineEntry.Kind.HUMAN, TimelineEntry.Kind.MACHINE
 STALE, ILLEGAL = "stale", "illegal_move"
+_POSTGRES_EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
 _SETTLED = (PostMortemState.APPROVED, PostMortemState.PUBLISHED)
 
 
@@ -47,6 +52,35 @@ def add_entry(
     return TimelineEntry.objects.create(
         incident=incident, at=at, kind=kind, action=action, text=text, tone=tone, actor=actor,
         actor_label=actor.get_username() if actor else "", data=dict(data or {}),
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A fact of the machine for the timeline of an incident."""
+
+    incident_id: int
+    action: str
+    text: str
+    at: datetime
+    tone: str = "neutral"
+    data: Mapping[str, Any] = field(default_factory=dict)
+
+
+def add_entries(entries: Sequence[Entry]) -> None:
+    """Many lines of many timelines, in one COPY. As with `add_entry`, whose story it is writes the audit event."""
+    columns = ("incident_id", "at", "kind", "action", "text", "tone", "actor_label", "data")
+    if entries:
+        copy_rows(TimelineEntry._meta.db_table, columns, map(_packed, entries))
+
+
+def _packed(entry: Entry) -> tuple[bytes, ...]:
+    """In PostgreSQL's binary form. NUL, which it cannot hold, is left out, as everywhere."""
+    microseconds = (entry.at - _POSTGRES_EPOCH) // timedelta(microseconds=1)
+    return (
+        entry.incident_id.to_bytes(8, "big"), microseconds.to_bytes(8, "big", signed=True), MACHINE.encode(),
+        entry.action.encode(), storable(entry.text).encode(), entry.tone.encode(), b"",
+        b"\x01" + orjson.dumps(dict(entry.data)),
     )  # fmt: skip
 
 

@@ -117,9 +117,11 @@ def _incident_row(incident: Incident, paging: dict[int, Any]) -> Row:
 
 def _alerts_alone() -> list[Row]:
     """Firing alerts that opened no incident."""
-    alerts = Alert.objects.real().filter(state=AlertState.TRIGGERED, incident=None).select_related("component")[
-        :SHOWN
-    ]
+    alerts = (
+        Alert.objects.real()
+        .filter(state=AlertState.TRIGGERED, incident=None)
+        .select_related("component")[:SHOWN]
+    )
     return [
         Row(
             key=f"alert-{a.pk}", severity=a.severity, state="firing", title=a.title, since=a.triggered_at,

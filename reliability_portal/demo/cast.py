@@ -18,6 +18,8 @@ PEOPLE = {
 }
 ADMIN = "admin"
 POLICY = "Journal on call"
+SCHEDULE = "Journal weeks"
+ZONES = {"alice": "Europe/Berlin", "bob": "America/New_York", "carol": "Europe/Berlin"}
 # A release every eleven days or so, oldest first; the last one went out a few hours ago.
 RELEASES = ("4.9.0", "4.10.0", "4.11.0", "4.12.0", "4.13.0", "4.14.0", "4.15.0", "4.16.2", "4.17.0", "4.18.0")
 

@@ -13,6 +13,7 @@ from django.db import transaction
 
 from apps.alerts import builtin, paging, sending, watch
 from apps.alerts.models import Alert, AlertRule, ContactMethod, EscalationPolicy, EscalationStep
+from apps.alerts.models.oncall import Schedule
 from apps.alerts.services import Fired, trigger
 from apps.audit import services as audit
 from apps.core import partitions
@@ -21,7 +22,7 @@ from apps.errors.models import ErrorGroup
 from apps.incidents.models import Incident
 from apps.projects import services as projects
 from apps.projects.models import Component, Project, Team
-from reliability_portal.demo import cast, history, story, usage
+from reliability_portal.demo import cast, history, oncall, story, usage
 
 BATCH = 1000
 Say = Callable[[str], None]
@@ -39,7 +40,9 @@ def load(*, now: datetime, seed: int, say: Say, n_errors: int = story.ERRORS) ->
         people = _people()
         project = _project()
         components = _components(project)
-        policy = _policy(people)
+        _rule(components["API Services"])
+        team = Team.objects.get(name=cast.TEAM)
+        policy = _policy(people, oncall.write(people=people, team=team, at=now - story.OPEN_FOR))
     hits = errors(project=project, moments=story.moments(now, seed, n_errors), now=now, seed=seed, say=say)
     say("requests, features, sessions")
     with transaction.atomic():
@@ -94,21 +97,29 @@ def _components(project: Project) -> dict[str, Component]:
     return found
 
 
-def _policy(people: dict[str, Any]) -> EscalationPolicy:
-    """Alice at once, Bob after ten minutes, once more around; the administrator if nobody could be reached."""
+def _policy(people: dict[str, Any], schedule: Schedule) -> EscalationPolicy:
+    """Whoever is on call, after ten minutes whoever follows, once more around; then the administrator."""
     policy = EscalationPolicy.objects.create(
         name=cast.POLICY, repeat_count=1, repeat_wait_s=600, fallback_user=people[cast.ADMIN], is_default=True,
-        description="Alice, then Bob.", backfilled=True,
+        description="Whoever is on call, then whoever is next.", backfilled=True,
     )  # fmt: skip
-    for order, (name, wait_s) in enumerate((("alice", 0), ("bob", 600)), 1):
-        EscalationStep.objects.create(policy=policy, order=order, wait_before_s=wait_s).users.add(
-            people[name]
+    for order, (kind, wait_s) in enumerate((("schedule", 0), ("schedule_next", 600)), 1):
+        EscalationStep.objects.create(
+            policy=policy, order=order, wait_before_s=wait_s, kind=kind, schedule=schedule
         )
     builtin.ensure_builtin_rules()
     AlertRule.objects.update(policy=policy)
     # Money: an alert about it stays until somebody says that it is over.
     AlertRule.objects.filter(code="payment-failures").update(resolve_after_s=0)
     return policy
+
+
+def _rule(component: Component) -> None:
+    """One that people made: its editor has a past to show."""
+    AlertRule.objects.create(
+        name="Errors in API Services", condition="errorCount > 20", window_s=300, for_s=60, resolve_after_s=600,
+        component=component, severity="error", description="More than twenty errors within five minutes.",
+    )  # fmt: skip
 
 
 # --- Errors -------------------------------------------------------------------------------------------------------

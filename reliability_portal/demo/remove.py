@@ -9,6 +9,7 @@ from django.db import connection, transaction
 from django.db.models import ProtectedError
 
 from apps.alerts.models import Alert, AlertRule, EscalationPolicy, Page
+from apps.alerts.models.oncall import Schedule
 from apps.audit import services as audit
 from apps.core.owner import as_owner
 from apps.errors.models import ErrorGroup
@@ -63,10 +64,11 @@ def _projects() -> int:
 
 
 def _setting() -> None:
-    """Policy, team and people; whoever has done something real meanwhile stays, switched off."""
+    """Policy, schedule, team and people; whoever has done something real meanwhile stays, switched off."""
     stories = EscalationPolicy.objects.filter(backfilled=True)
     AlertRule.objects.filter(policy__in=stories).update(policy=None)
     stories.delete()
+    Schedule.objects.filter(backfilled=True).delete()
     Team.objects.filter(name=cast.TEAM, projects=None).delete()
     for user in get_user_model().objects.filter(
         username__in=(cast.ADMIN, *cast.PEOPLE), email__endswith="@example.org"

@@ -8,5 +8,5 @@ make_groups = import_module("reliability_portal.migrations.0001_roles").make_gro
 
 
 class Migration(migrations.Migration):
-    dependencies = [("portal", "0400_integration_roles"), ("alerts", "0600_drills_and_watchdog")]
+    dependencies = [("portal", "0200_suppression_roles"), ("alerts", "0600_drills_and_watchdog")]
     operations = [migrations.RunPython(make_groups, migrations.RunPython.noop)]

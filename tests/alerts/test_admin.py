@@ -183,11 +183,11 @@ def test_the_list_of_rules_says_what_it_saw_and_that_it_pages_nobody(as_admin):
 def test_the_preview_is_the_plan_that_the_engine_runs():
     gone = make_user("bob", is_active=False)
     policy = make_policy((0, make_user()), (300, gone), (60, make_channel("slack", "", "https://x.org")))
-    shown = preview_context(policy)
-    assert [(row["after"], row["who"], row["by"]) for row in shown["preview"]][:2] == [
+    shown = preview_context(policy)["previews"][0][1]
+    assert [(row.after, row.who, row.by) for row in shown.rows][:2] == [
         ("+0 min", "Alice", "email"), ("+1 min", policy.steps.last().channel.name, "slack"),
     ]  # fmt: skip
-    assert shown["preview_warnings"] == ["Step 2: Bob is no longer active."]
+    assert "Step 2: Bob is no longer active." in shown.warnings
     make_alert(policy)
     frozen = escalation.plan_of(Escalation.objects.get().plan)
     shown = paging.plan_for(policy, NOW)

@@ -6,6 +6,7 @@ from django.test.utils import CaptureQueriesContext
 
 from apps.alerts import builtin, paging, sending, watch
 from apps.alerts.models import Alert, ContactMethod, Escalation, Page
+from apps.audit.models import AuditEvent
 from apps.projects.models import Team
 from tests.alerts.make import NOW, at, make_alert, make_channel, make_component, make_policy, make_user
 
@@ -84,6 +85,40 @@ def test_hundreds_due_at_once_cost_a_fixed_number_of_statements():
     copies(1)
     assert copies(300) == copies(5)
     assert Page.objects.count() == 307
+
+
+BROKEN = (
+    {}, [], 5, {"steps": 5}, {"steps": [], "fallback": [], "problems": [], "repeat_count": "1", "repeat_wait_s": 1},
+    {"steps": [{"wait_s": 0}]}, {"steps": None, "fallback": []},
+    {"steps": [{"wait_s": 0, "targets": [{"kind": "email", "address": "a@x.org", "label": "A", "user_id": "one"}],
+                "problems": []}], "fallback": [], "problems": []},
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("plan", BROKEN)
+def test_a_plan_that_cannot_be_read_is_set_aside_red_and_its_fallback_paged_while_the_others_go_on(plan):
+    policy = make_policy((0, make_user()))
+    broken, sound = make_alert(policy), make_alert(policy)
+    Escalation.objects.filter(alert=broken).update(plan=plan)
+    report = paging.escalate_due(now=NOW)
+    assert report.rejected == 1 and report.backlog == 0
+    assert Page.objects.get(alert=sound).target_label == "Alice"
+    assert Page.objects.get(alert=broken).target_label == "Carol"
+    assert Escalation.objects.get(alert=broken).state == "exhausted_unreached"
+    assert AuditEvent.objects.get(action="escalation.broken").outcome == "error"
+    assert broken.incident.timeline.filter(tone="bad", text__startswith="The plan cannot be read").exists()
+
+
+def test_a_person_deleted_since_the_plan_was_frozen_does_not_stop_the_batch():
+    bob = make_user("bob")
+    make_alert(make_policy((0, bob)))
+    make_alert(make_policy((0, make_user())))
+    bob.delete()
+    paging.escalate_due(now=NOW)
+    assert set(Page.objects.values_list("target_label", "user__username")) == {
+        ("Bob", None),
+        ("Alice", "alice"),
+    }
 
 
 def values(alert):

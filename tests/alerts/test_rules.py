@@ -1,9 +1,12 @@
 """The condition language, and what one more reading means."""
 
+import math
 import re
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from apps.alerts.rules import Bounds, Condition, Memory, Reading, RuleRefused, Settled, Terms, judge, parse
 
@@ -141,3 +144,14 @@ def test_what_a_person_settled_is_no_news_until_it_gets_worse_lapses_or_its_wind
     assert judge(terms, held, Reading(8, 8), NOW, firing=False, settled=settled).act == "fire"
     assert judge(terms, held, Reading(7, 7), at(300), firing=False, settled=settled).act == "fire"
     assert judge(terms, Memory(), Reading(3, 3), NOW, firing=False, settled=settled).act == "fire"
+
+
+@given(st.text(max_size=140) | st.from_regex(r"[a-zA-Z]{1,12} ?[<>=]{1,2} ?-?[0-9.e]{1,14} ?(%|ms|s|min)?"))
+def test_whatever_is_typed_is_a_condition_or_refused(text):
+    try:
+        found = parse(text, threshold=None, bounds=BOUNDS)
+    except RuleRefused as refusal:
+        assert str(refusal)
+    else:
+        assert found.measure in BOUNDS and math.isfinite(found.number)
+        assert parse(str(found), threshold=None, bounds=BOUNDS).measure == found.measure

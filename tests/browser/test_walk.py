@@ -87,6 +87,8 @@ def test_no_page_is_wider_than_its_window(portal, started, width):
     paths = ["/admin/", "/admin/incidents/incident/?state=all", "/admin/incidents/incident/9/change/",
              "/admin/errors/errorgroup/", "/admin/errors/errorgroup/1/change/", "/admin/incidents/postmortem/",
              "/admin/incidents/postmortem/1/change/", "/admin/incidents/actionitem/", "/admin/alerts/alert/",
-             "/admin/alerts/escalationpolicy/1/change/", "/admin/mail/", "/admin/search/?q=pay"]  # fmt: skip
+             "/admin/alerts/escalationpolicy/1/change/", "/admin/mail/", "/admin/search/?q=pay",
+             "/admin/on-call/", "/admin/on-call/preview/?when=saturday", "/admin/on-call/reachability/",
+             "/admin/alerts/schedule/1/change/", "/admin/alerts/alertrule/1/change/"]  # fmt: skip
     wide = {path: alice.overflow() for path in paths if alice.go(path) == 200 and alice.overflow() > 0}
     assert wide == {} and alice.complaints == []

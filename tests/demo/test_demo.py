@@ -3,6 +3,7 @@
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 from io import StringIO
+from zoneinfo import ZoneInfo
 
 import pytest
 from django.conf import settings as configured
@@ -12,7 +13,10 @@ from django.db import transaction
 from django.db.models import F, Q, Sum
 
 from apps.alerts import paging, sending, watch
+from apps.alerts.confidence import reachability
 from apps.alerts.models import Alert, AlertRule, ContactMethod, Escalation, Page
+from apps.alerts.models.oncall import Override
+from apps.alerts.rule_history import history as rule_history
 from apps.audit.models import AuditEvent
 from apps.errors.models import ErrorEvent, ErrorGroup, ErrorMinute, GroupHour
 from apps.incidents.models import ActionItem, Incident, PostMortem, TimelineEntry
@@ -89,6 +93,21 @@ def test_eight_incidents_are_over_and_one_is_going_on_with_its_alert_and_its_pag
     assert ErrorGroup.objects.get(
         exception_type="ConnectionRefusedError", component__name="Payments"
     ).event_count == (story.OPEN_ERRORS)
+
+
+def test_somebody_is_on_call_stands_in_on_a_saturday_and_one_address_was_never_verified(told):
+    made = reachability.audit(now=NOW)
+    assert {one.person.name for one in made.people} == {"Alice", "Bob", "Admin"}
+    assert [one.person.name for one in made.people if one.bad] == ["Bob"] and made.gaps == []
+    override = Override.objects.get()
+    assert override.starts_at.astimezone(ZoneInfo("Europe/Berlin")).weekday() == 5
+
+
+def test_the_rule_that_people_made_has_a_past_of_the_three_incidents(told):
+    rule = AlertRule.objects.get(code="")
+    past = rule_history.history(rule, watch.terms_of(rule), now=NOW)
+    incidents = [p for p in cast.PASTS if p.component == "API Services" and p.days_ago < 30]
+    assert 1 <= len(past.episodes) <= len(incidents)
 
 
 def test_post_mortems_stand_in_each_state(told):

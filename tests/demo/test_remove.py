@@ -8,7 +8,8 @@ from django.contrib.auth import get_user_model
 from django.core.management import call_command
 from django.utils import timezone
 
-from apps.alerts.models import Alert, EscalationPolicy, Page
+from apps.alerts.models import Alert, AlertRule, EscalationPolicy, Page
+from apps.alerts.models.oncall import Schedule
 from apps.audit.models import AuditEvent
 from apps.errors import storing
 from apps.errors.models import ErrorEvent, ErrorGroup, ErrorMinute
@@ -55,7 +56,8 @@ def test_removing_the_story_leaves_real_rows_and_every_audit_event(settings, tmp
             assert set(model.objects.values_list("project", flat=True)) <= {real.pk}, model
     assert RequestDay.objects.get().n == 1
     assert Incident.objects.get().timeline.exists()
-    assert [m.objects.count() for m in (Alert, Page, EscalationPolicy)] == [0, 0, 0]
+    assert [m.objects.count() for m in (Alert, Page, EscalationPolicy, Schedule)] == [0, 0, 0, 0]
+    assert not AlertRule.objects.filter(code="").exists()
     assert logged < set(AuditEvent.objects.values_list("pk", flat=True))
     assert AuditEvent.objects.filter(action="demo.remove").count() == 1
     assert list(tmp_path.iterdir()) == []

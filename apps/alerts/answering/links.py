@@ -48,9 +48,16 @@ def attach(page: Page, *, now: datetime) -> Page:
         channel_id=page.channel_id, created_at=now, expires_at=now + LIFE,
     )  # fmt: skip
     AnswerLink.objects.bulk_create([link], ignore_conflicts=True)
+    page.__dict__["as_stored"] = (page.body, page.data)
     page.body = messages.with_link(page.body, url_of(token))
     page.data = {**page.data, "answer_url": url_of(token)}
     return page
+
+
+def detach(page: Page) -> None:
+    """The page as the outbox has it: before its result is recorded, which copies its words to further pages."""
+    if stored := page.__dict__.pop("as_stored", None):
+        page.body, page.data = stored
 
 
 def find(token: str) -> AnswerLink | None:

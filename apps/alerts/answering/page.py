@@ -110,7 +110,7 @@ def _verbs(link: AnswerLink, token: str, now: datetime) -> list[dict[str, str]]:
     if alert.state == AlertState.TRIGGERED:
         offered += [
             ("acknowledge", "Acknowledge", "paging stops", "primary"),
-            ("escalate", "Escalate now", "the next is paged too", "plain"),
+            ("escalate", "Escalate now", "the next too", "plain"),
             ("decline", "I can't", "page the next", "plain"),
         ]
     if services.may_resolve(link):

@@ -147,8 +147,10 @@ def _hurry(run: Escalation, alert: Alert, act: Act) -> str:
     told = messages.page(alert, run, messages.url_of(alert))
     deadline = page_deadline(act.at, act.at)
     outbox.insert(
-        outbox.page_for(run, alert, target, told, deadline=deadline, now=act.at, step=len(made.steps))
-        for target in fallback
+        [
+            outbox.row_for(run, alert, target, told, deadline=deadline, now=act.at, step=len(made.steps))
+            for target in fallback
+        ]
     )
     return f"Nobody comes after you: paging the fallback {_names(fallback, asks)} now."
 

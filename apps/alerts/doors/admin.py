@@ -52,7 +52,7 @@ class IntegrationAdmin(ButtonsMixin, AuditedAdmin):
         ("Whose alerts", {"fields": ("project", "component", "dedup_prefix", "reopen_window_s")}),
         ("Whom they page", {"fields": ("policy", "pages_from", "opens_incident")}),
         ("Severity", {"fields": ("severity_map", "default_severity")}),
-        (MAPPING, {"fields": (*map(part_name, PARTS), "resolved_words")}),
+        (MAPPING, {"fields": (*map(part_name, PARTS), "resolved_words"), "classes": ("collapse",)}),
         ("Limits", {"fields": ("limit_per_minute",)}),
     )
     buttons = (
@@ -73,6 +73,15 @@ class IntegrationAdmin(ButtonsMixin, AuditedAdmin):
             path("<int:pk>/try/", view(self.try_body), name="alerts_integration_try"),
             *super().get_urls(),
         ]
+
+    def response_add(
+        self, request: HttpRequest, obj: Any, post_url_continue: str | None = None
+    ) -> HttpResponse:
+        """To its own page, since nothing comes in before it has a key."""
+        if "_addanother" in request.POST or "_popup" in request.POST:
+            return super().response_add(request, obj, post_url_continue)
+        self.message_user(request, f"{obj} is saved. Make a key: nothing comes in without one.")
+        return redirect("admin:alerts_integration_change", obj.pk)
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
         """Who may only look sees the mapping as it is kept: its fields are of the form."""

@@ -44,8 +44,8 @@ def read(document: Any) -> Event:
         errors += _payload_errors(payload)
     if errors:
         raise InvalidEvent(errors)
-    if action != TRIGGER:
-        return Event(verb=action, key=str(key))
+    if action != TRIGGER or not isinstance(payload, dict):
+        return Event(verb=str(action), key=str(key))
     # Without a key each trigger is an alert of its own.
     return _triggered(payload, key or uuid4().hex, document)
 

@@ -1,6 +1,6 @@
 """Forms of integrations: their words and paths are checked where they are typed."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 from django import forms
 
@@ -28,7 +28,8 @@ def part_name(part: str) -> str:
 
 
 def _path(part: str) -> forms.CharField:
-    return forms.CharField(required=False, max_length=400, label=part.capitalize(), help_text=_HELP[part])
+    label = "URL" if part == "url" else part.capitalize()
+    return forms.CharField(required=False, max_length=400, label=label, help_text=_HELP[part])
 
 
 class IntegrationForm(forms.ModelForm):
@@ -48,6 +49,7 @@ class IntegrationForm(forms.ModelForm):
             "name", "kind", "project", "component", "policy", "pages_from", "opens_incident", "default_severity",
             "severity_map", "reopen_window_s", "dedup_prefix", "limit_per_minute", "enabled",
         )  # fmt: skip
+        widgets: ClassVar = {"severity_map": forms.Textarea(attrs={"rows": 3, "cols": 60})}
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from time import monotonic
 from typing import Any
 
 from django.db import connection, transaction
@@ -20,9 +21,14 @@ from apps.projects.models import Component
 
 # A door holds a sender and one of the threads that answer: rather 503, and the sender comes again.
 STATEMENT_MS, LOCK_MS = 10_000, 5_000
+BUDGET_S = 15.0
 KEPT_DAYS = 30
 CHANGES_INTO = 20
 MOST_KEY = 255
+
+
+class OutOfTime(Exception):
+    """So many events of a body are left: the sender comes again with all of them."""
 
 
 @dataclass
@@ -79,25 +85,34 @@ class Sorting:
             key=self.key(event), title=event.title, severity=severity, project=self.integration.project,
             component=self.component(event.component), sentence=event.sentence, labels=event.labels,
             policy=self.policy(severity), first_seen_at=min(event.starts_at or now, now),
-            opens_incident=self.integration.opens_incident, reopen_within_s=self.integration.reopen_window_s,
+            integration=self.integration, opens_incident=self.integration.opens_incident,
+            reopen_within_s=self.integration.reopen_window_s,
         )  # fmt: skip
 
 
 def take(*, integration: Integration, events: Iterable[Event], now: datetime) -> Taken:
-    """All events of a body. Each is durable by itself, so that a sender who comes again goes on where it was."""
-    sorting, taken = Sorting.of(integration), Taken()
+    """All events of a body. Each is durable by itself, so that a sender who comes again goes on where it was.
+
+    Raises OutOfTime after BUDGET_S. What was never heard of goes first, so that each coming gets further.
+    """
+    sorting, taken, begun = Sorting.of(integration), Taken(), monotonic()
     events = sorted(events, key=lambda one: (one.key, one.starts_at or now, one.verb == RESOLVE))
     known = _known({sorting.key(one) for one in events if one.starts_at is not None})
-    for event in events:
-        if event.starts_at is None:
-            said = _by_arrival(sorting, event, now)
-        elif _is_settled(known.get(sorting.key(event)), event, now):
-            said = ""
-        else:
-            said = _by_occurrence(sorting, event, now)
-        name = said or "unchanged"
+    events.sort(key=lambda one: sorting.key(one) in known)
+    for number, event in enumerate(events):
+        if number and monotonic() - begun > BUDGET_S:
+            raise OutOfTime(len(events) - number)
+        name = _take_one(sorting, event, known, now) or "unchanged"
         setattr(taken, name, getattr(taken, name) + 1)
     return taken
+
+
+def _take_one(sorting: Sorting, event: Event, known: Mapping[str, Occurrence], now: datetime) -> str:
+    if event.starts_at is None:
+        return _by_arrival(sorting, event, now)
+    if _is_settled(known.get(sorting.key(event)), event, now):
+        return ""
+    return _by_occurrence(sorting, event, now)
 
 
 def _patience() -> None:

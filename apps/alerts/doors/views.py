@@ -21,7 +21,8 @@ from apps.alerts.doors import alertmanager, events_v2, mapped
 from apps.alerts.doors.events import Event, Heard
 from apps.alerts.doors.events_v2 import InvalidEvent
 from apps.alerts.doors.keys import KEY_LENGTH, Admitted, admit, note_rejected, note_truncated
-from apps.alerts.doors.taking import Taken, take, take_change
+from apps.alerts.doors.once import idempotency_key, take_once
+from apps.alerts.doors.taking import OutOfTime, Taken, take, take_change
 from apps.alerts.models import Integration
 from apps.core import jsontext, problems
 from apps.core.refusal import Refused, TooManyLarge
@@ -70,12 +71,17 @@ def _place() -> Iterator[None]:
         _places.release()
 
 
-def body_of(request: HttpRequest, most: int) -> Any:
-    """The decoded JSON. Raises Refused, TooLarge beyond `most` bytes."""
-    raw = request.read(most + 1)
+def raw_of(request: HttpRequest, most: int) -> bytes:
+    """The body. Raises TooLarge beyond `most` bytes."""
+    raw: bytes = request.read(most + 1)
     if len(raw) > most:
         raise TooLarge("too_large", f"the body is larger than {most} bytes")
-    return jsontext.decode(raw)
+    return raw
+
+
+def body_of(request: HttpRequest, most: int) -> Any:
+    """The decoded JSON. Raises Refused, TooLarge beyond `most` bytes."""
+    return jsontext.decode(raw_of(request, most))
 
 
 def admitted(secret: str, kind: str, *, busy_status: int = 429) -> Integration:
@@ -130,12 +136,13 @@ def door(
             if isinstance(error.__cause__, TooManyLarge):
                 return away()
             raise  # too slow, or gone: the server's own answer
-        except (Busy, Error, ValidationError) as error:
-            if not isinstance(
-                error, Busy
-            ):  # the edge of one request: the sender comes again, and we know why
-                log.error("door failed", door=request.resolver_match.route if request.resolver_match else "",
-                          exc_info=error)  # fmt: skip
+        except (Busy, OutOfTime) as busy:
+            log.warning("door is busy", reason=repr(busy))
+            return away()
+        except (Error, ValidationError) as error:
+            # The edge of one request: the sender comes again, and we know why.
+            route = request.resolver_match.route if request.resolver_match else ""
+            log.error("door failed", door=route, exc_info=error)
             return away()
 
     return view
@@ -179,9 +186,24 @@ def _alertmanager(request: HttpRequest, key: str) -> HttpResponse:
 # --- JSON ---------------------------------------------------------------------------------------------------
 def _json(request: HttpRequest, key: str) -> HttpResponse:
     integration = admitted(key, "json")
-    most = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
-    heard: Heard = _noted(integration, lambda: mapped.read(body_of(request, most), integration.mapping))
-    return _counted(_taken(integration, heard.events), heard)
+    raw = raw_of(request, settings.DATA_UPLOAD_MAX_MEMORY_SIZE)
+    header = request.headers.get("Idempotency-Key")
+    heard, once = _noted(integration, lambda: _mapped(raw, integration, header))
+    if not once:
+        return _counted(_taken(integration, heard.events), heard)
+    with _place():
+        said, again = take_once(
+            integration=integration, key=once, raw=raw, events=heard.events, now=timezone.now()
+        )
+    answer = JsonResponse(said)
+    if again:
+        answer["Idempotent-Replayed"] = "true"
+    return answer
+
+
+def _mapped(raw: bytes, integration: Integration, header: str | None) -> tuple[Heard, str]:
+    document = jsontext.decode(raw)
+    return mapped.read(document, integration.mapping), idempotency_key(header, document)
 
 
 # --- Events v2 ----------------------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ from apps.alerts.models.delivery import Breaker
 from apps.alerts.models.drills import Drill, DrillPlan
 from apps.alerts.models.integrations import (
     AnswerLink,
+    InboundAnswer,
     Integration,
     IntegrationKey,
     IntegrationKeyQuerySet,
@@ -19,14 +20,17 @@ from apps.alerts.models.pages import Attempt, Escalation, EscalationQuerySet, Es
 from apps.alerts.models.policies import EscalationPolicy, EscalationStep
 from apps.alerts.models.rules import AlertRule, RuleState, measures
 from apps.alerts.models.slack import SlackPerson
+from apps.alerts.models.suppression import AlertCycle, AlertSuppression, Repeats, Suppression
 from apps.alerts.models.targets import Channel, ContactMethod, channel_kinds
 from apps.alerts.models.watchdog import Watchdog
 
 __all__ = [
     "Alert",
+    "AlertCycle",
     "AlertQuerySet",
     "AlertRule",
     "AlertState",
+    "AlertSuppression",
     "AnswerLink",
     "Attempt",
     "Breaker",
@@ -40,6 +44,7 @@ __all__ = [
     "EscalationQuerySet",
     "EscalationState",
     "EscalationStep",
+    "InboundAnswer",
     "Integration",
     "IntegrationKey",
     "IntegrationKeyQuerySet",
@@ -50,9 +55,11 @@ __all__ = [
     "Page",
     "PageState",
     "PersonZone",
+    "Repeats",
     "RuleState",
     "Schedule",
     "SlackPerson",
+    "Suppression",
     "Watchdog",
     "channel_kinds",
     "door_kinds",

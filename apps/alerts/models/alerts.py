@@ -42,6 +42,10 @@ class Alert(models.Model):
 
     dedup_key = models.CharField(max_length=255)
     rule = models.ForeignKey(AlertRule, models.SET_NULL, null=True, blank=True, related_name="alerts")
+    integration = models.ForeignKey(
+        "alerts.Integration", models.SET_NULL, null=True, blank=True, related_name="alerts",
+        help_text="The door it came through, if another tool sent it.",
+    )  # fmt: skip
     policy = models.ForeignKey(EscalationPolicy, models.SET_NULL, null=True, blank=True, related_name="+")
     project = models.ForeignKey(Project, models.CASCADE, related_name="alerts")
     component = models.ForeignKey(Component, models.SET_NULL, null=True, blank=True, related_name="alerts")
@@ -63,6 +67,10 @@ class Alert(models.Model):
     resolved_at = models.DateTimeField(null=True, blank=True)
     resolved_by = models.CharField(max_length=150, blank=True)
     resolved_via = models.CharField(max_length=16, blank=True)
+    suppressed = models.BooleanField(
+        default=False, editable=False,
+        help_text="A reason is in force. Kept in this row since a claim must read it under the row's lock.",
+    )  # fmt: skip
     backfilled = models.BooleanField(default=False, editable=False)
     is_drill = models.BooleanField(default=False, editable=False, help_text="A test of the way to people.")
 

@@ -145,6 +145,24 @@ class Occurrence(models.Model):
         indexes = (models.Index(fields=("heard_at",), name="alerts_occurrence_heard"),)
 
 
+class InboundAnswer(models.Model):
+    """What a sender was answered under an idempotency key of its own, so that a retry changes nothing."""
+
+    integration = models.ForeignKey(Integration, models.CASCADE, related_name="answers", db_index=False)
+    key = models.CharField(max_length=255)
+    body_digest = models.BinaryField(max_length=32)
+    answer = models.JSONField(default=dict)
+    created_at = models.DateTimeField()
+
+    class Meta:
+        default_permissions = ()
+        constraints = (
+            models.UniqueConstraint(fields=("integration", "key"), name="alerts_inboundanswer_key"),
+        )
+        # What is older than a day is forgotten.
+        indexes = (models.Index(fields=("created_at",), name="alerts_inboundanswer_age"),)
+
+
 class AnswerLink(models.Model):
     """The link in a page: one person (or place), one alert, one episode, one act. Only its SHA-256 is stored."""
 

@@ -67,6 +67,10 @@ class AlertRule(models.Model):
         default=300, verbose_name="resolve after quiet (seconds)",
         help_text="0: only people resolve it.",
     )  # fmt: skip
+    reopen_window_s = models.PositiveIntegerField(
+        default=0, validators=[MaxValueValidator(86_400)], verbose_name="reopen within (seconds)",
+        help_text="Firing again so soon after its end, the same alert goes on in a new episode. 0: a new alert.",
+    )  # fmt: skip
     enabled = models.BooleanField(default=True)
     tags = models.JSONField(default=dict, blank=True)
     updated_at = models.DateTimeField(auto_now=True)

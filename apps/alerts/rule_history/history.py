@@ -82,11 +82,11 @@ def _subjects(rule: AlertRule, measure: Measure) -> _Subjects:
     if measure.per == "project":
         found = Project.objects.filter(**({"pk": rule.project_id} if rule.project_id else {}))
         names = {p.pk: p.name for p in found[:MOST_SUBJECTS]}
-        return _Subjects(names, frozenset({rule.project_id} & set(names)))
+        return _Subjects(names, frozenset(pk for pk in names if pk == rule.project_id))
     only = {"pk": rule.component_id, "project": rule.project_id, "name": rule.component_name}
     parts = Component.objects.filter(**{k: v for k, v in only.items() if v}).select_related("project")
     names = {c.pk: f"{c.project} · {c.name}" for c in parts[:MOST_SUBJECTS]}
-    return _Subjects(names, frozenset({rule.component_id} & set(names)))
+    return _Subjects(names, frozenset(pk for pk in names if pk == rule.component_id))
 
 
 @dataclass

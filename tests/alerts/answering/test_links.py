@@ -15,7 +15,8 @@ from django.test import Client
 from apps.alerts import outbox, paging, services
 from apps.alerts.answering import links
 from apps.alerts.answering.views import LOOKS_PER_MINUTE, MISSES_PER_MINUTE
-from apps.alerts.models import Alert, AnswerLink, Escalation, Page, PersonZone
+from apps.alerts.channels import Receipt
+from apps.alerts.models import Alert, AnswerLink, ContactMethod, Escalation, Page, PersonZone
 from apps.alerts.sending import deliver_due
 from apps.alerts.services import Act
 from apps.audit.models import AuditEvent
@@ -71,13 +72,34 @@ def test_the_mail_carries_a_link_that_stands_nowhere_in_the_database(settings):
     mail = sink.envelopes[0].content.decode()
     token = re.search(r"Acknowledge: http://127.0.0.1:\d+/answer/([\w-]{24})\r?\n", mail).group(1)
     assert "In the portal: http" in mail
+    assert_nowhere(token)
+    link = AnswerLink.objects.get()
+    assert (link.user.username, link.epoch) == ("alice", 1)
+    assert links.find(token).pk == link.pk
+
+
+def assert_nowhere(token):
     with connection.cursor() as cursor:
         for table in ("alerts_page", "alerts_answerlink", "alerts_attempt", "audit_auditevent"):
             cursor.execute(f"SELECT count(*) FROM {table} t WHERE t::text LIKE %s", [f"%{token}%"])
             assert cursor.fetchone() == (0,), table
-    link = AnswerLink.objects.get()
-    assert (link.user.username, link.epoch) == ("alice", 1)
-    assert links.find(token).pk == link.pk
+
+
+@pytest.mark.parametrize("outcome", ["bad_message", "permanent", "transient", "ambiguous"])
+def test_a_try_that_fails_leaves_the_link_nowhere_and_the_next_way_gets_one_of_its_own(outcome):
+    alice = make_responder()
+    for order, address in enumerate(("alice@example.org", "alice@example.net"), 1):
+        ContactMethod.objects.create(user=alice, kind="email", address=address, order=order)
+    make_alert(make_policy((0, alice)))
+    paging.escalate_due(now=NOW)
+    page = outbox.claim(Page.objects.get().pk, now=NOW)
+    token, later = page.data["answer_url"].rpartition("/")[2], at(70)
+    outbox.record_result(page, Receipt(outcome, "refused"), started_at=NOW, now=later)
+    assert_nowhere(token)
+    for other in Page.objects.exclude(pk=page.pk):
+        second = outbox.claim(other.pk, now=later)
+        assert token not in second.body and second.body.count("/answer/") == 1
+    assert Page.objects.count() == (1 if outcome == "bad_message" else 2)
 
 
 def test_a_further_try_of_a_page_carries_the_same_link_and_another_page_another():
@@ -182,6 +204,17 @@ def test_after_the_last_step_the_fallback_is_paged_and_where_that_is_oneself_it_
     client.post(carol + "/decline")
     said = [entry.text for entry in TimelineEntry.objects.filter(action="alert.decline").order_by("id")]
     assert "paging the fallback Carol now" in said[0] and "tell somebody yourself" in said[1]
+
+
+def test_a_fallback_that_was_paged_already_is_not_said_to_be_paged_again(client):
+    alert, found = make_paged((0, make_responder()), (0, make_user("bob")), fallback=make_user("carol"))
+    found |= paged(alert, at(2))
+    client.post(found["alice"] + "/escalate")
+    paged(alert, at(4))
+    client.post(found["bob"] + "/decline")
+    said = TimelineEntry.objects.get(action="alert.decline").text
+    assert "the fallback Carol was paged already" in said
+    assert Page.objects.filter(user__username="carol").count() == 1
 
 
 def test_resolving_needs_the_role(client):

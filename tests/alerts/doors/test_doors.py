@@ -78,6 +78,23 @@ def test_a_row_that_somebody_holds_is_503_and_the_retry_goes_on_where_it_was(cli
 
 
 @pytest.mark.django_db
+def test_a_large_group_is_taken_in_several_comings_each_of_which_gets_further(client, monkeypatch):
+    from apps.alerts.doors import taking
+
+    monkeypatch.setattr(taking, "BUDGET_S", 0.0)
+    _, key = make_integration()
+    group = am_body(*(am_alert(host=str(n)) for n in range(4)))
+    said, counted = [], []
+    for _ in range(5):
+        said.append(knock(client, key, group).status_code)
+        counted.append(Alert.objects.count())
+        Occurrence.objects.update(heard_at=at(-3600))  # as if the sender took its time
+    assert (said, counted) == ([503] * 5, [1, 2, 3, 4, 4])
+    monkeypatch.undo()
+    assert knock(client, key, group).status_code == 200
+
+
+@pytest.mark.django_db
 def test_alertmanager_over_its_limit_is_told_503_since_it_gives_up_on_429(client):
     _, key = make_integration(limit_per_minute=1)
     said = [knock(client, key, am_body(am_alert())) for _ in range(2)]
@@ -203,3 +220,14 @@ def test_bytes_of_any_kind_are_refused(raw):
         for url in (f"/api/integrations/alertmanager/{key}/", "/v2/enqueue", "/v2/change/enqueue"):
             assert client.post(url, raw, "application/json").status_code == 400
         transaction.set_rollback(True)
+
+
+@pytest.mark.django_db
+def test_a_tick_forgets_what_is_over_for_long(client):
+    from apps.alerts.tasks import retain
+
+    with time_machine.travel(NOW, tick=False):
+        _, key = make_integration()
+        knock(client, key, am_body(am_alert()))
+    assert retain(now=at(86_400), slot=0).said == "0 occurrences and 0 links forgotten"
+    assert retain(now=at(86_400 * 40), slot=0).said == "1 occurrences and 0 links forgotten"

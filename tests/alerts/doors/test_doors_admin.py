@@ -37,6 +37,7 @@ def test_it_is_made_in_the_admin_with_its_words_tidied_and_audited(as_admin):
     words = json.dumps({" Page ": "SEV1", "ticket": "warning"})
     answer = as_admin.post(url("add"), fields(severity_map=words, policy=make_policy().pk))
     assert answer.status_code == 302, answer.context["errors"]
+    assert answer["Location"] == url("change", Integration.objects.get().pk)
     assert Integration.objects.get().severity_map == {"page": "critical", "ticket": "warning"}
     assert AuditEvent.objects.filter(action="integration.create").exists()
 
@@ -160,3 +161,14 @@ def test_the_list_says_which_receive(as_admin):
     IntegrationKey.objects.exclude(integration=integration).delete()
     page = as_admin.get(url("changelist")).content.decode()
     assert "No key" in page and "Receives" in page and "Pages nobody" in page
+
+
+def test_an_alert_says_which_tool_sent_it_and_where_that_speaks_of_it(as_admin):
+    integration, key = make_integration(pages_from="critical")
+    as_admin.post(
+        f"/api/integrations/alertmanager/{key}/", am_body(am_alert(severity="info")), "application/json"
+    )
+    page = as_admin.get(f"/admin/alerts/alert/{Alert.objects.get().pk}/change/").content.decode()
+    assert integration.name in page and 'href="http://prometheus.example.org/graph?g0.expr=up"' in page
+    assert "Its integration pages nobody" in page
+    assert Alert.objects.get().incident.opened_by == f"integration: {integration.name}"

@@ -1,12 +1,19 @@
 """JSON of any form through a mapping, and what no mapping may do."""
 
+import threading
+
 import pytest
+import time_machine
+from django.db import connections
+from django.test import Client
 
 from apps.alerts.doors.events import RESOLVE, TRIGGER
 from apps.alerts.doors.mapped import at_path, check_mapping, read
-from apps.alerts.models import Alert
+from apps.alerts.doors.once import forget_answers
+from apps.alerts.models import Alert, InboundAnswer
 from apps.core.refusal import Refused
 from tests.alerts.doors.make import make_integration
+from tests.alerts.make import NOW, at
 
 MAPPING = {
     "title": "event.name", "key": "event.id", "state": "event.status", "severity": "event.tags.0.level",
@@ -117,3 +124,58 @@ def test_over_the_limit_the_answer_is_429_with_the_seconds_to_wait(client):
     said = [client.post(f"/api/integrations/json/{key}", {"t": "x"}, "application/json") for _ in range(2)]
     assert [answer.status_code for answer in said] == [200, 429]
     assert 1 <= int(said[1]["Retry-After"]) <= 60 and said[1].json()["code"] == "rate_limited"
+
+
+# --- Once -------------------------------------------------------------------------------------------------------
+def post_once(client, url, body, key=None):
+    headers = {"Idempotency-Key": key} if key is not None else {}
+    return client.post(url, body, "application/json", headers=headers)
+
+
+@pytest.mark.django_db
+def test_under_an_idempotency_key_a_retry_reads_the_first_answer_and_changes_nothing(client):
+    _, key = make_integration("json", mapping={"title": "t"})
+    url = f"/api/integrations/json/{key}/"
+    with time_machine.travel(NOW, tick=False) as clock:
+        first, again = (post_once(client, url, {"t": "x"}, "k-1") for _ in range(2))
+        assert first.json() == again.json() == {**first.json(), "triggered": 1}
+        assert ("Idempotent-Replayed" in first, again["Idempotent-Replayed"]) == (False, "true")
+        assert Alert.objects.get().count == 1
+        other = post_once(client, url, {"t": "y"}, "k-1")
+        assert (other.status_code, other.json()["code"]) == (422, "other_body")
+        assert post_once(client, url, {"t": "x", "event_id": "k-2"}).json()["triggered"] == 1
+        assert post_once(client, url, {"t": "x", "event_id": "k-2"})["Idempotent-Replayed"] == "true"
+        _, peer = make_integration("json", mapping={"title": "t"})
+        assert post_once(client, url.replace(key, peer), {"t": "z"}, "k-1").status_code == 200
+        clock.shift(86_400)
+        assert "Idempotent-Replayed" not in post_once(client, url, {"t": "x"}, "k-1")
+        assert forget_answers(now=at(3 * 86_400)) == 3
+    assert not InboundAnswer.objects.exists()
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("key", ["", "x" * 256, 7, [], "a\tb"])
+def test_a_key_that_cannot_be_one_is_refused_by_its_name(client, key):
+    _, secret = make_integration("json", mapping={"title": "t"})
+    answer = client.post(f"/api/integrations/json/{secret}/", {"t": "x", "event_id": key}, "application/json")
+    assert (answer.status_code, answer.json()["details"][0]["field"]) == (400, "event_id")
+    assert not Alert.objects.exists()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_two_at_once_with_one_key_one_has_the_effect_and_both_have_its_answer():
+    _, secret = make_integration("json", mapping={"title": "t"})
+    barrier, said = threading.Barrier(3), []
+
+    def send():
+        barrier.wait()
+        said.append(post_once(Client(), f"/api/integrations/json/{secret}/", {"t": "x"}, "k-1").json())
+        connections.close_all()
+
+    threads = [threading.Thread(target=send) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert said == [said[0]] * 3 and said[0]["triggered"] == 1
+    assert Alert.objects.get().count == 1

@@ -65,7 +65,9 @@ class AlertSerializer(serializers.ModelSerializer):
 
 def shown(alerts: QuerySet[Alert]) -> QuerySet[Alert]:
     """With all that the serializer reads."""
-    return alerts.select_related("component", "project", "rule", "integration").prefetch_related("suppressions")
+    return alerts.select_related("component", "project", "rule", "integration").prefetch_related(
+        "suppressions"
+    )
 
 
 class AlertFilter(django_filters.FilterSet):

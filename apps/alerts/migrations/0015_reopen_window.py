@@ -6,7 +6,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("alerts", "0200_suppression"),
+        ("alerts", "0014_suppression"),
     ]
 
     operations = [

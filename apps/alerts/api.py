@@ -107,8 +107,8 @@ class AlertList(generics.ListAPIView):
 
     def get_queryset(self) -> QuerySet[Alert]:
         """Open ones unless a state is asked for."""
-        alerts = shown(Alert.objects.real())
-        return alerts if self.request.query_params.get("state") else alerts.open()
+        alerts = Alert.objects.real()
+        return shown(alerts if self.request.query_params.get("state") else alerts.open())
 
 
 class AlertStats(APIView):

@@ -4,12 +4,21 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 from django.db import transaction
-from django.db.models import F
+from django.db.models import F, Q
 from django.db.models.functions import Greatest
 
-from apps.alerts import escalation
+from apps.alerts import delivery, escalation
 from apps.alerts.escalation import Plan
-from apps.alerts.models import Alert, Escalation, EscalationPolicy, EscalationState, EscalationStep
+from apps.alerts.models import (
+    Alert,
+    AlertState,
+    Escalation,
+    EscalationPolicy,
+    EscalationState,
+    EscalationStep,
+    Page,
+    PageState,
+)
 from apps.alerts.planning import people_facts, plan_for, plans_for
 from apps.alerts.walking import escalate_due
 from apps.audit import services as audit

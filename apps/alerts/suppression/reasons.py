@@ -18,6 +18,7 @@ from apps.alerts.models import (
     AlertSuppression,
     Suppression,
 )
+from apps.alerts.paging import pause_escalations, resume_escalations
 from apps.audit import services as audit
 from apps.audit.models import Category
 from apps.core.ticks import wake

@@ -63,6 +63,13 @@ class AlertSerializer(serializers.ModelSerializer):
         )  # fmt: skip
 
 
+def shown(alerts: QuerySet[Alert]) -> QuerySet[Alert]:
+    """With all that the serializer reads."""
+    return alerts.select_related("component", "project", "rule", "integration").prefetch_related(
+        "suppressions"
+    )
+
+
 class AlertFilter(django_filters.FilterSet):
     """?severity=critical&component=Payments&project=shop&state=acknowledged; severities may be given by alias."""
 
@@ -100,8 +107,8 @@ class AlertList(generics.ListAPIView):
 
     def get_queryset(self) -> QuerySet[Alert]:
         """Open ones unless a state is asked for."""
-        alerts = Alert.objects.real().select_related("component", "project", "rule", "integration")
-        return alerts if self.request.query_params.get("state") else alerts.open()
+        alerts = Alert.objects.real()
+        return shown(alerts if self.request.query_params.get("state") else alerts.open())
 
 
 class AlertStats(APIView):
@@ -120,7 +127,7 @@ class AlertDetail(generics.RetrieveAPIView):
 
     permission_classes = (scope("api:read", "alerts.view_alert"),)
     serializer_class = AlertSerializer
-    queryset = Alert.objects.select_related("component", "project", "rule", "integration")
+    queryset = shown(Alert.objects.all())
 
 
 class ActSerializer(serializers.Serializer):
@@ -134,7 +141,7 @@ class AlertAct(generics.GenericAPIView):
 
     permission_classes = (scope("alerts:write", "alerts.acknowledge_alert"),)
     serializer_class = ActSerializer
-    queryset = Alert.objects.select_related("component", "project", "rule", "integration")
+    queryset = shown(Alert.objects.all())
     service: Any = None
 
     @extend_schema(request=ActSerializer, responses=AlertSerializer)

@@ -29,12 +29,13 @@ class MethodFacts:
 
 @dataclass(frozen=True)
 class PersonFacts:
-    """A person and their usable contact methods in their own order."""
+    """A person and their usable contact methods in their own order; `unverified` are those that are left out."""
 
     user_id: int
     label: str
     active: bool
     methods: tuple[MethodFacts, ...]
+    unverified: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -272,11 +273,13 @@ def _person(user_id: int, people: Mapping[int, PersonFacts]) -> tuple[Target | N
         return None, "A person of this step no longer exists."
     if not person.active:
         return None, f"{person.label} is no longer active."
+    left_out = f"{', '.join(person.unverified)} was never verified" if person.unverified else ""
     if not person.methods:
-        return None, f"{person.label} has no address."
+        return None, f"{person.label} has no address{': ' if left_out else ''}{left_out}."
     ways = [Target(m.kind, m.address, person.label, user_id, None, m.id) for m in person.methods]
     first = ways[0]
-    return Target(first.kind, first.address, first.label, user_id, None, first.method_id, tuple(ways[1:])), ""
+    target = Target(first.kind, first.address, first.label, user_id, None, first.method_id, tuple(ways[1:]))
+    return target, f"{person.label}: {left_out} and is not paged." if left_out else ""
 
 
 # --- Reading a stored plan ----------------------------------------------------------------------------------

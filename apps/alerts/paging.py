@@ -4,12 +4,21 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 from django.db import transaction
-from django.db.models import F
+from django.db.models import F, Q
 from django.db.models.functions import Greatest
 
-from apps.alerts import escalation
+from apps.alerts import delivery, escalation
 from apps.alerts.escalation import Plan
-from apps.alerts.models import Alert, Escalation, EscalationPolicy, EscalationState, EscalationStep
+from apps.alerts.models import (
+    Alert,
+    AlertState,
+    Escalation,
+    EscalationPolicy,
+    EscalationState,
+    EscalationStep,
+    Page,
+    PageState,
+)
 from apps.alerts.planning import people_facts, plan_for, plans_for
 from apps.alerts.walking import escalate_due
 from apps.audit import services as audit
@@ -85,24 +94,32 @@ def stop_escalations(alert_ids: Iterable[int]) -> int:
 
 
 def pause_escalations(alert_ids: Iterable[int]) -> int:
-    """Hold the runs of these alerts, whose rows the caller has locked, and their waiting pages; how many were held.
-
-    A suppression calls this. A page that is being sent at that moment still goes out.
-    """
-    return Escalation.objects.filter(alert_id__in=list(alert_ids), state=EscalationState.ACTIVE).update(
-        state=EscalationState.PAUSED, version=F("version") + 1
-    )
+    """Hold the active runs of these locked alerts. Their waiting pages stay: claims refuse them meanwhile."""
+    runs = Escalation.objects.filter(alert_id__in=list(alert_ids), state=EscalationState.ACTIVE)
+    return runs.update(state=EscalationState.PAUSED, version=F("version") + 1)
 
 
 def resume_escalations(alert_ids: Iterable[int], now: datetime) -> int:
-    """Let the held runs of these alerts go on, whose rows the caller has locked; how many went on.
+    """Let the paused runs of these locked alerts go on: what fell due meanwhile is due now, as one step.
 
-    A step that came due meanwhile is due now: one step, not all that were missed.
+    Only the run of the present episode, and only while the alert fires. Pages that waited live on from now.
     """
-    going = Escalation.objects.filter(alert_id__in=list(alert_ids), state=EscalationState.PAUSED).update(
-        state=EscalationState.ACTIVE, version=F("version") + 1, next_at=Greatest(F("next_at"), now)
+    ids = list(alert_ids)
+    runs = Escalation.objects.filter(
+        alert_id__in=ids,
+        state=EscalationState.PAUSED,
+        alert__state=AlertState.TRIGGERED,
+        epoch=F("alert__epoch"),
     )
-    if going:
+    again = list(runs.values_list("pk", flat=True))
+    resumed = Escalation.objects.filter(pk__in=again, state=EscalationState.PAUSED).update(
+        state=EscalationState.ACTIVE, next_at=Greatest(F("next_at"), now), version=F("version") + 1
+    )
+    alive = now + timedelta(seconds=delivery.MIN_LIFE_S)
+    Page.objects.filter(
+        Q(state=PageState.PENDING) | Q(state=PageState.CLAIMED), escalation__in=again, deadline__lt=alive
+    ).update(deadline=alive)
+    if resumed:
         wake("alerts.escalate")
         wake("alerts.deliver")
-    return going
+    return resumed

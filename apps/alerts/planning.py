@@ -66,7 +66,7 @@ def _channel_facts(channel: Channel | None) -> ChannelFacts | None:
 
 
 def people_facts(user_ids: Iterable[int]) -> dict[int, PersonFacts]:
-    """People by id, each with their enabled contact methods in order, else the account's e-mail address."""
+    """People by id, each with their enabled and verified contact methods in order, else the account's address."""
     methods = ContactMethod.objects.filter(enabled=True, kind__in=personal_kinds()).order_by("order", "id")
     users = get_user_model().objects.filter(pk__in=set(user_ids))
     found = users.prefetch_related(Prefetch("contact_methods", methods, to_attr="usable_methods"))
@@ -79,10 +79,14 @@ def personal_kinds() -> list[str]:
 
 
 def _person_facts(user: Any) -> PersonFacts:
-    own = tuple(MethodFacts(m.pk, m.kind, m.address) for m in user.usable_methods)
+    proven = [
+        m for m in user.usable_methods if m.verified_at or (m.kind == "email" and m.address == user.email)
+    ]
+    own = tuple(MethodFacts(m.pk, m.kind, m.address) for m in proven)
     if not own and user.email:
         own = (MethodFacts(None, "email", user.email),)
-    return PersonFacts(user.pk, user.get_full_name() or user.get_username(), user.is_active, own)
+    left_out = tuple(f"{m.kind} {m.address}" for m in user.usable_methods if m not in proven)
+    return PersonFacts(user.pk, user.get_full_name() or user.get_username(), user.is_active, own, left_out)
 
 
 def plan_for(policy: EscalationPolicy, now: datetime, severity: str = Severity.CRITICAL) -> Plan:

@@ -24,7 +24,7 @@ from apps.incidents import services as incidents
 from apps.incidents.models import Incident
 from apps.projects.models import Component, Project
 
-NOT_SOURCES = ("admin", "api", "slack", "sms", "link", "incident", flapping.STABLE)
+NOT_SOURCES = ("admin", "api", "slack", "sms", "link", "incident", "drill", flapping.STABLE)
 
 
 _ACKNOWLEDGED = ("state", "acked_at", "acked_by", "acked_via", "acked_user", "returns_at", "snoozed")

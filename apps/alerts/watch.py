@@ -16,7 +16,7 @@ from apps.alerts.measures import PORTAL, Measure
 from apps.alerts.models import Alert, AlertRule, RuleState
 from apps.alerts.rules import Memory, Reading, RuleRefused, Settled, Terms
 from apps.alerts.services import Act, Fired
-from apps.alerts.suppression import keeping
+from apps.alerts.suppression import flapping, keeping
 from apps.core.ticks import TickReport
 from apps.incidents.models import Incident
 from apps.projects.models import Component, Project
@@ -143,7 +143,7 @@ def _settled(questions: list[Question], now: datetime) -> dict[str, Settled]:
         rule__in=windows, state="resolved", resolved_at__gte=now - max(windows.values())
     )
     found = {}
-    for alert in recent.exclude(resolved_via="recovery").order_by("resolved_at"):
+    for alert in recent.exclude(resolved_via__in=("recovery", flapping.STABLE)).order_by("resolved_at"):
         if alert.rule_id and alert.resolved_at:
             found[alert.dedup_key] = Settled(alert.resolved_at + windows[alert.rule_id], alert.value)
     return found

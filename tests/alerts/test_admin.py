@@ -48,7 +48,7 @@ def signed_in(client, group, name="bob"):
 
 RULE = {
     "name": "Mine", "condition": "errorCount > 5", "window_s": 300, "for_s": 0, "minimum": 0, "severity":
-    "error", "resolve_after_s": 300, "tags": "{}", "enabled": "on",
+    "error", "resolve_after_s": 300, "reopen_window_s": 0, "tags": "{}", "enabled": "on",
 }  # fmt: skip
 
 
@@ -215,9 +215,11 @@ def test_each_page_of_a_row_is_drawn(as_admin, model):
 def test_verbs_are_offered_only_where_they_fit(as_admin):
     alert = make_alert()
     url = reverse("admin:alerts_alert_change", args=[alert.pk])
-    assert [b.name for b in as_admin.get(url).context["buttons"]] == ["acknowledge", "resolve"]
+    assert [b.name for b in as_admin.get(url).context["buttons"]] == [
+        "acknowledge", "resolve", "silence", "merge",
+    ]  # fmt: skip
     Alert.objects.update(state="resolved")
-    assert as_admin.get(url).context["buttons"] == []
+    assert [b.name for b in as_admin.get(url).context["buttons"]] == ["reopen"]
 
 
 @pytest.mark.parametrize(("verb", "state"), [("acknowledge", "acknowledged"), ("resolve", "resolved")])

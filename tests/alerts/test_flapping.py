@@ -2,12 +2,12 @@
 
 import pytest
 
-from apps.alerts import paging, services
+from apps.alerts import paging, services, watch
 from apps.alerts.models import Alert, AlertCycle, Page
 from apps.alerts.services import Act
 from apps.alerts.suppression import keeping
 
-from .make import at, make_alert, make_policy, make_user
+from .make import at, make_alert, make_errors, make_policy, make_rule, make_user
 from .make_suppression import kinds_of, run_of
 
 pytestmark = pytest.mark.django_db
@@ -101,3 +101,21 @@ def test_cycles_are_forgotten_when_no_window_reaches_them():
     assert AlertCycle.objects.count() == 2
     keeping.keep(now=at(2 * 86_400))
     assert AlertCycle.objects.count() == 0
+
+
+def test_a_drill_that_is_held_again_and_again_does_not_flap():
+    for second in range(0, 300, 60):
+        alert = make_alert(key="drill", now=at(second))
+        assert services.resolve(alert=alert, act=Act(by="the drill", at=at(second + 1), via="drill"))
+    assert AlertCycle.objects.count() == 0
+
+
+def test_what_became_quiet_by_itself_is_news_when_it_fires_again():
+    """Unlike what a person resolved, whose facts are known for as long as the rule's window."""
+    rule = make_rule("errorCount > 0", window_s=3600, for_s=0)
+    make_errors(3)
+    watch.watch(now=at(60))
+    alert = Alert.objects.get()
+    services.resolve(alert=alert, act=Act(by="the portal, quiet again", at=at(61), via="stable"))
+    watch.watch(now=at(70))
+    assert Alert.objects.filter(rule=rule).count() == 2

@@ -83,7 +83,9 @@ def test_who_stands_in_is_told_and_who_comes_back_too_but_only_where_it_is_wante
 @pytest.mark.django_db
 def test_mail_is_chosen_before_other_ways_and_who_has_no_way_is_passed_over():
     make_schedule({"turns": ("alice", ("bob", "carol"))})
-    ContactMethod.objects.create(user=make_user("bob"), kind="email", address="bob@home.example", order=1)
+    ContactMethod.objects.create(
+        user=make_user("bob"), kind="email", address="bob@home.example", verified_at=NOW
+    )
     make_user("carol").__class__.objects.filter(username="carol").update(email="")
     hand_over(MONDAY)
     assert list(Page.objects.values_list("address", flat=True)) == ["bob@home.example"]

@@ -54,7 +54,9 @@ def test_a_team_is_its_active_members_when_the_escalation_begins():
 def test_a_persons_own_order_of_ways_holds_and_disabled_ones_are_left_out():
     alice = make_user()
     for order, address, enabled in ((2, "b@x.org", True), (1, "a@x.org", True), (0, "off@x.org", False)):
-        ContactMethod.objects.create(user=alice, address=address, order=order, enabled=enabled)
+        ContactMethod.objects.create(
+            user=alice, address=address, order=order, enabled=enabled, verified_at=NOW
+        )
     make_alert(make_policy((0, alice)))
     paging.escalate_due(now=NOW)
     assert Page.objects.get().address == "a@x.org"
@@ -152,3 +154,20 @@ def test_the_whole_way_from_the_ticks_themselves(settings, tmp_path):
     (kept,) = tmp_path.glob("*.eml")
     assert b"Payment failures: Payments" in kept.read_bytes()
     assert builtin.default_policy() and watch.recount_incidents() == 0
+
+
+def test_a_way_that_was_never_verified_is_left_out_and_said_red():
+    alice = make_user()
+    for order, address in enumerate(("typo@example.org", "alice@home.example"), 1):
+        ContactMethod.objects.create(user=alice, kind="email", address=address, order=order)
+    policy = make_policy((0, alice))
+    made = paging.plan_for(policy, NOW)
+    assert [target.address for target in made.steps[0].targets] == ["alice@example.org"]  # the account's own
+    assert "typo@example.org, email alice@home.example was never verified" in made.steps[0].problems[0]
+    ContactMethod.objects.filter(order=2).update(verified_at=NOW)
+    made = paging.plan_for(policy, NOW)
+    assert [target.address for target in made.steps[0].targets] == ["alice@home.example"]
+    type(alice).objects.update(email="")
+    ContactMethod.objects.update(verified_at=None)
+    made = paging.plan_for(policy, NOW)
+    assert made.steps[0].targets == () and made.steps[0].problems[0].startswith("Alice has no address: ")

@@ -186,7 +186,7 @@ def test_a_broken_channel_is_retried_then_failed_visibly_and_the_next_way_is_use
     settings.EMAIL_BACKEND, settings.EMAIL_USE_TLS = "django.core.mail.backends.smtp.EmailBackend", False
     alice = make_user()
     for order, address in enumerate(("alice@one.example", "alice@two.example"), 1):
-        ContactMethod.objects.create(user=alice, kind="email", address=address, order=order)
+        ContactMethod.objects.create(user=alice, kind="email", address=address, order=order, verified_at=NOW)
     alert = make_alert(make_policy((0, alice)))
     send_all()
     for seconds in (10, 50, 120, 301, 400):
@@ -201,7 +201,7 @@ def test_a_broken_channel_is_retried_then_failed_visibly_and_the_next_way_is_use
 def test_a_refused_recipient_fails_for_good_and_the_next_way_is_tried_at_once(settings):
     alice = make_user()
     for order, address in enumerate(("gone@example.org", "alice@example.org"), 1):
-        ContactMethod.objects.create(user=alice, kind="email", address=address, order=order)
+        ContactMethod.objects.create(user=alice, kind="email", address=address, order=order, verified_at=NOW)
     make_alert(make_policy((0, alice)))
     with smtp(settings, Sink("550 no such user", ["gone@example.org"])) as sink:
         send_all()

@@ -1,5 +1,7 @@
 """What fired: alerts, one open per deduplication key."""
 
+from typing import Any
+
 from django.conf import settings
 from django.db import models
 from django.db.models import Q
@@ -106,3 +108,8 @@ class Alert(models.Model):
 
     def __str__(self) -> str:
         return self.title
+
+    @property
+    def reasons_now(self) -> list[Any]:
+        """Its AlertSuppression rows that are in force; lists prefetch `suppressions`."""
+        return [row for row in self.suppressions.all() if row.lifted_at is None]

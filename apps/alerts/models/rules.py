@@ -68,7 +68,7 @@ class AlertRule(models.Model):
         help_text="0: only people resolve it.",
     )  # fmt: skip
     reopen_window_s = models.PositiveIntegerField(
-        default=0, validators=[MaxValueValidator(86_400)], verbose_name="reopen within (seconds)",
+        default=0, blank=True, validators=[MaxValueValidator(86_400)], verbose_name="reopen within (seconds)",
         help_text="Firing again so soon after its end, the same alert goes on in a new episode. 0: a new alert.",
     )  # fmt: skip
     enabled = models.BooleanField(default=True)

@@ -4,14 +4,14 @@ from typing import Any
 
 from django.contrib import admin
 from django.contrib.admin.utils import unquote
-from django.db.models import Case, Count, Prefetch, Q, QuerySet, When
+from django.db.models import Case, Count, Q, QuerySet, When
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils import timezone
 from django.utils.html import format_html_join
 from django.utils.safestring import SafeString, mark_safe
 
-from apps.alerts.models import Alert, AlertSuppression, Suppression
+from apps.alerts.models import Alert, Suppression
 from apps.alerts.services import Act
 from apps.alerts.suppression import bundles, muting, occurrences, returning, services
 from apps.alerts.suppression.forms import MergeForm, SilenceForm, SuppressionForm
@@ -48,13 +48,12 @@ class SuppressionAdmin(ButtonsMixin, AuditedAdmin):
     def get_queryset(self, request: HttpRequest) -> QuerySet[Suppression]:
         """With the number of alerts that each mutes now."""
         muting_now = Count("muted", filter=Q(muted__lifted_at=None), distinct=True)
-        past = Q(ended_at__isnull=False) | Q(ends_at__lte=timezone.now())
-        over = Case(When(past, then=1), default=0)
-        return super().get_queryset(request).annotate(muted_now=muting_now, over=over)
+        return super().get_queryset(request).annotate(muted_now=muting_now)
 
-    def get_ordering(self, request: HttpRequest) -> tuple[str, ...]:
+    def get_ordering(self, request: HttpRequest) -> tuple[Any, ...]:
         """What is over at the end."""
-        return ("over", "-starts_at", "-pk")
+        past = Q(ended_at__isnull=False) | Q(ends_at__lte=timezone.now())
+        return (Case(When(past, then=1), default=0).asc(), "-starts_at", "-pk")
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """What has ended is a record."""
@@ -138,8 +137,7 @@ def preview_context(row: Suppression) -> dict[str, Any]:
 # --- On alerts --------------------------------------------------------------------------------------------
 def with_reasons(alerts: QuerySet[Alert]) -> QuerySet[Alert]:
     """One query more for a whole list."""
-    now = AlertSuppression.objects.filter(lifted_at=None)
-    return alerts.prefetch_related(Prefetch("suppressions", now, to_attr="reasons_now"))
+    return alerts.prefetch_related("suppressions")
 
 
 def in_words(alert: Any) -> str:

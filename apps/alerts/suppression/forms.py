@@ -30,7 +30,7 @@ class SuppressionForm(forms.ModelForm):
         """Refused here as the service would."""
         cleaned = super().clean() or {}
         if not self.errors:
-            row = Suppression(**{name: cleaned[name] for name in cleaned if name in set(self._meta.fields or ())})
+            row = Suppression(**cleaned)
             try:
                 services.check(row)
             except ValidationError as refusal:

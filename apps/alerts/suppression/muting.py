@@ -30,7 +30,8 @@ def labels_of(alert: Alert) -> dict[str, str]:
         "title": alert.title,
     }
     sent = {str(name): matchers.worded(value) for name, value in alert.labels.items()}
-    return {"source": "rule" if alert.rule else "people", **sent, **own}
+    source = "rule" if alert.rule else "people"
+    return {"source": alert.integration.name if alert.integration else source, **sent, **own}
 
 
 def written_of(row: Suppression) -> Written:
@@ -46,7 +47,9 @@ def written_of(row: Suppression) -> Written:
 def open_labels() -> dict[int, dict[str, str]]:
     """Labels of every open alert by id, in the order in which they fired."""
     alerts = (
-        Alert.objects.open().select_related("project", "component", "rule").order_by("triggered_at", "pk")
+        Alert.objects.open()
+        .select_related("project", "component", "rule", "integration")
+        .order_by("triggered_at", "pk")
     )
     return {alert.pk: labels_of(alert) for alert in alerts}
 

@@ -6,24 +6,19 @@ where it stood, at once if its time has passed. Lock order: alert, escalation, p
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from django.db import transaction
-from django.db.models import F, Q, QuerySet
-from django.db.models.functions import Greatest
+from django.db.models import QuerySet
 
-from apps.alerts import delivery
 from apps.alerts.models import (
     Alert,
     AlertState,
     AlertSuppression,
-    Escalation,
-    EscalationState,
-    Page,
-    PageState,
     Suppression,
 )
+from apps.alerts.paging import pause_escalations, resume_escalations
 from apps.audit import services as audit
 from apps.audit.models import Category
 from apps.core.ticks import wake
@@ -130,38 +125,6 @@ def _settle(alerts: list[Alert], now: datetime) -> None:
         alert.suppressed = alert.pk in muted
     pause_escalations(muted)
     resume_escalations(free, now=now)
-
-
-def pause_escalations(alert_ids: Iterable[int]) -> int:
-    """Hold the active runs of these locked alerts. Their waiting pages stay: claims refuse them meanwhile."""
-    runs = Escalation.objects.filter(alert_id__in=list(alert_ids), state=EscalationState.ACTIVE)
-    return runs.update(state=EscalationState.PAUSED, version=F("version") + 1)
-
-
-def resume_escalations(alert_ids: Iterable[int], *, now: datetime) -> int:
-    """Let the paused runs of these locked alerts go on: what fell due meanwhile is due now, as one step.
-
-    Only the run of the present episode, and only while the alert fires. Pages that waited live on from now.
-    """
-    ids = list(alert_ids)
-    runs = Escalation.objects.filter(
-        alert_id__in=ids,
-        state=EscalationState.PAUSED,
-        alert__state=AlertState.TRIGGERED,
-        epoch=F("alert__epoch"),
-    )
-    again = list(runs.values_list("pk", flat=True))
-    resumed = Escalation.objects.filter(pk__in=again, state=EscalationState.PAUSED).update(
-        state=EscalationState.ACTIVE, next_at=Greatest(F("next_at"), now), version=F("version") + 1
-    )
-    alive = now + timedelta(seconds=delivery.MIN_LIFE_S)
-    Page.objects.filter(
-        Q(state=PageState.PENDING) | Q(state=PageState.CLAIMED), escalation__in=again, deadline__lt=alive
-    ).update(deadline=alive)
-    if resumed:
-        wake("alerts.escalate")
-        wake("alerts.deliver")
-    return resumed
 
 
 def ended(alert_ids: Iterable[int], *, now: datetime) -> None:

@@ -89,7 +89,7 @@ def assert_nowhere(token):
 def test_a_try_that_fails_leaves_the_link_nowhere_and_the_next_way_gets_one_of_its_own(outcome):
     alice = make_responder()
     for order, address in enumerate(("alice@example.org", "alice@example.net"), 1):
-        ContactMethod.objects.create(user=alice, kind="email", address=address, order=order)
+        ContactMethod.objects.create(user=alice, kind="email", address=address, order=order, verified_at=NOW)
     make_alert(make_policy((0, alice)))
     paging.escalate_due(now=NOW)
     page = outbox.claim(Page.objects.get().pk, now=NOW)

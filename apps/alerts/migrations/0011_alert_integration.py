@@ -6,7 +6,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("alerts", "0601_bundles"),
+        ("alerts", "0010_bundles"),
     ]
 
     operations = [

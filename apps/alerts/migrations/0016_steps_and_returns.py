@@ -8,7 +8,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("alerts", "0201_reopen_window"),
+        ("alerts", "0015_reopen_window"),
         ("incidents", "0003_stamps_in_order"),
         ("projects", "0004_quotas_and_key_use"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),

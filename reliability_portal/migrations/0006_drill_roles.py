@@ -1,4 +1,4 @@
-"""The six groups see integrations, and those who set up may change them."""
+"""The groups see drills and the watchdog; commanders start drills."""
 
 from importlib import import_module
 
@@ -8,5 +8,5 @@ make_groups = import_module("reliability_portal.migrations.0001_roles").make_gro
 
 
 class Migration(migrations.Migration):
-    dependencies = [("portal", "0003_health_roles"), ("alerts", "0400_integrations")]
+    dependencies = [("portal", "0005_suppression_roles"), ("alerts", "0009_drills_and_watchdog")]
     operations = [migrations.RunPython(make_groups, migrations.RunPython.noop)]

@@ -2,7 +2,7 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    dependencies = [("alerts", "0400_integrations")]
+    dependencies = [("alerts", "0007_integrations")]
 
     operations = [
         migrations.AddField(

@@ -1,4 +1,4 @@
-"""The six groups see suppressions, and responders silence."""
+"""The six groups see integrations, and those who set up may change them."""
 
 from importlib import import_module
 
@@ -8,5 +8,5 @@ make_groups = import_module("reliability_portal.migrations.0001_roles").make_gro
 
 
 class Migration(migrations.Migration):
-    dependencies = [("portal", "0400_integration_roles"), ("alerts", "0200_suppression")]
+    dependencies = [("portal", "0003_health_roles"), ("alerts", "0007_integrations")]
     operations = [migrations.RunPython(make_groups, migrations.RunPython.noop)]

@@ -6,7 +6,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("alerts", "0200_suppression"),
+        ("alerts", "0014_suppression"),
     ]
 
     operations = [
@@ -14,6 +14,7 @@ class Migration(migrations.Migration):
             model_name="alertrule",
             name="reopen_window_s",
             field=models.PositiveIntegerField(
+                blank=True,
                 default=0,
                 help_text="Firing again so soon after its end, the same alert goes on in a new episode. 0: a new alert.",
                 validators=[django.core.validators.MaxValueValidator(86400)],

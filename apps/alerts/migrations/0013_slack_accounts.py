@@ -7,7 +7,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("alerts", "0402_inbound_answers"),
+        ("alerts", "0012_inbound_answers"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 

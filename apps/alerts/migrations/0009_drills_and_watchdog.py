@@ -7,7 +7,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("alerts", "0500_rule_matchers"),
+        ("alerts", "0008_rule_matchers"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 

@@ -7,7 +7,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("alerts", "0600_drills_and_watchdog"),
+        ("alerts", "0009_drills_and_watchdog"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 

@@ -1,4 +1,4 @@
-"""The groups see drills and the watchdog; commanders start drills."""
+"""The six groups see suppressions, and responders silence."""
 
 from importlib import import_module
 
@@ -8,5 +8,5 @@ make_groups = import_module("reliability_portal.migrations.0001_roles").make_gro
 
 
 class Migration(migrations.Migration):
-    dependencies = [("portal", "0200_suppression_roles"), ("alerts", "0600_drills_and_watchdog")]
+    dependencies = [("portal", "0004_integration_roles"), ("alerts", "0014_suppression")]
     operations = [migrations.RunPython(make_groups, migrations.RunPython.noop)]

@@ -8,7 +8,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("alerts", "0602_slack_accounts"),
+        ("alerts", "0013_slack_accounts"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 

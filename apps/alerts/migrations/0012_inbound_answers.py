@@ -6,7 +6,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("alerts", "0401_alert_integration"),
+        ("alerts", "0011_alert_integration"),
     ]
 
     operations = [

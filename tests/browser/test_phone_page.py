@@ -1,12 +1,12 @@
 """The phone page behind a page's link in a browser: 390 px, both themes, without script; a thumb takes the alert."""
 
 import pytest
-from django.core.cache import cache
 from playwright.sync_api import expect
 
 from apps.alerts import outbox, paging
 from apps.alerts.models import Alert, Escalation
 from apps.core.ticks import database_now
+from tests import cached
 from tests.alerts.make import make_alert, make_policy, make_user
 from tests.browser import chromium
 from tests.conftest import need
@@ -31,7 +31,7 @@ def make_link(**facts):
 def test_one_screen_takes_the_alert_without_script(live_server, settings, tmp_path, theme, title):
     path = need(chromium.find(), "Chromium is not installed")
     settings.SITE_URL = live_server.url
-    cache.clear()
+    cached.forget()
     link, weights = make_link(title=title), []
     with chromium.browser(path) as browser:
         context = browser.new_context(viewport=PHONE, color_scheme=theme, java_script_enabled=False)

@@ -3,7 +3,6 @@
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
-from django.core.cache import cache
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
@@ -16,6 +15,7 @@ from apps.errors.storing import store_batch
 from apps.ingest.models import ItemCount
 from apps.projects.models import RetentionDay
 from apps.reports import retention_plan, storage
+from tests import cached
 from tests.errors.make import NOW, make_event, make_project
 from tests.people import make_person
 
@@ -177,7 +177,7 @@ def test_what_retention_deleted_for_projects_is_summed_over_thirty_days():
 
 
 def queries_of(client: Client) -> int:
-    cache.clear()
+    cached.forget()
     with CaptureQueriesContext(connection) as caught:
         assert client.get(PAGE).status_code == 200
     return len(caught)

@@ -8,7 +8,6 @@ import pytest
 import time_machine
 from django.conf import settings
 from django.contrib.auth.models import Group
-from django.core.cache import cache
 from django.db import connection, connections
 from django.test import Client
 
@@ -21,6 +20,7 @@ from apps.alerts.sending import deliver_due
 from apps.alerts.services import Act
 from apps.audit.models import AuditEvent
 from apps.incidents.models import TimelineEntry
+from tests import cached
 from tests.alerts.make import NOW, at, make_alert, make_channel, make_policy, make_user
 from tests.alerts.receivers import Receiver, Sink, smtp
 
@@ -31,7 +31,7 @@ STATIC = Path(__file__).parents[3] / "static" / "portal"
 
 @pytest.fixture(autouse=True)
 def frozen():
-    cache.clear()
+    cached.forget()
     with time_machine.travel(NOW, tick=False) as clock:
         yield clock
 

@@ -7,7 +7,6 @@ import re
 from datetime import UTC, datetime
 
 import pytest
-from django.core.cache import cache
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
@@ -20,6 +19,7 @@ from apps.projects.services import create_token
 from apps.reports.analytics import csv
 from apps.reports.analytics.block import registry
 from apps.reports.analytics.page import TABS
+from tests import cached
 from tests.people import make_person
 from tests.reports.analytics.make import (
     HOUR,
@@ -61,7 +61,7 @@ def make_house(times: int) -> None:
 
 
 def queries_of(client: Client, address: str) -> int:
-    cache.clear()
+    cached.forget()
     with CaptureQueriesContext(connection) as caught:
         assert client.get(address).status_code == 200
     return len(caught)

@@ -123,7 +123,7 @@ class StepInline(admin.StackedInline):
     autocomplete_fields = ("users", "team", "schedule", "channel")
     fieldsets = (
         (None, {"fields": (("order", "kind", "wait_before_s"), "users", ("team", "schedule", "channel"))}),
-        ("How", {"fields": (("urgency", "skip_if_empty"),), "classes": ("collapse",)}),
+        ("How", {"fields": (("urgency", "skip_if_empty", "require_ack"),), "classes": ("collapse",)}),
         (
             "Gate: what follows runs only",
             {
@@ -305,7 +305,14 @@ def _act(actor: Any) -> Act:
 
 def _acknowledge(alert: Alert, actor: Any) -> str:
     changed = services.acknowledge(alert=alert, act=_act(actor), epoch=alert.epoch)
-    return "Acknowledged; nobody else is paged." if changed else "It had been acknowledged already."
+    if not changed:
+        return "It had been acknowledged already."
+    alert.refresh_from_db()
+    return (
+        "Acknowledged; nobody else is paged."
+        if alert.state == "acknowledged"
+        else ("Your acknowledgement counts. It fires on until everybody whom its step asks has acknowledged.")
+    )
 
 
 def _snooze(alert: Alert, actor: Any, until: Any) -> str:

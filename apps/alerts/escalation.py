@@ -68,6 +68,7 @@ class StepFacts:
     turn: int = 0
     urgency: str = ""
     skip_if_empty: bool = True
+    require_all: bool = False
 
 
 @dataclass(frozen=True)
@@ -111,6 +112,7 @@ class PlannedStep:
     notes: tuple[str, ...] = ()
     urgency: str = ""
     waits_empty: bool = False
+    require_all: bool = False
 
     def in_round(self, cycle: int) -> tuple[Target, ...]:
         """Targets of a round, 0 being the first."""
@@ -197,7 +199,7 @@ def _of_all_rounds(column: tuple[PlannedStep, ...]) -> PlannedStep:
     waits = any(one.waits_empty for one in column) and not notes
     return PlannedStep(
         first.wait_s, first.targets, problems, () if same else later, notes,
-        max(one.urgency for one in column), waits,
+        max(one.urgency for one in column), waits, any(one.require_all for one in column),
     )  # fmt: skip
 
 
@@ -205,7 +207,8 @@ def _step(step: StepFacts, people: Mapping[int, PersonFacts], due: datetime, cyc
     if step.gate is not None:
         return PlannedStep(0, (), notes=(f"is a gate, {said(step.gate)}.",))
     found = _found(step, people, due, cycle)
-    return replace(found, urgency=step.urgency, waits_empty=not step.skip_if_empty and not found.targets)
+    waits = not step.skip_if_empty and not found.targets
+    return replace(found, urgency=step.urgency, waits_empty=waits, require_all=step.require_all)
 
 
 def _found(step: StepFacts, people: Mapping[int, PersonFacts], due: datetime, cycle: int) -> PlannedStep:
@@ -307,6 +310,7 @@ def plan_of(stored: Mapping[str, Any]) -> Plan:
             tuple(s.get("notes", ())),
             s.get("urgency", ""),
             s.get("waits_empty", False),
+            s.get("require_all", False),
         )
         for s in stored["steps"]
     )

@@ -10,6 +10,7 @@ from django.core.validators import validate_email
 from django.utils import timezone
 
 from apps.alerts import channels, rule_checks, rules
+from apps.alerts.channels import apprise
 from apps.alerts.channels.sms import check_number
 from apps.alerts.models import AlertRule, Channel, ContactMethod
 from apps.core import outbound
@@ -140,6 +141,31 @@ _CHECKS: dict[str, Callable[[str], None]] = {
 }
 
 
+def check_bot_token(secret: str) -> None:
+    """Slack has several sorts of tokens."""
+    if not secret.startswith("xoxb-"):
+        raise ValidationError("A bot token begins with xoxb-.")
+
+
+def check_integration_key(secret: str) -> None:
+    """As PagerDuty shows it."""
+    if not re.fullmatch(r"[A-Za-z0-9]{32}", secret):
+        raise ValidationError("An integration key has 32 letters and digits.")
+
+
+def check_apprise(secret: str) -> None:
+    """Only what Apprise can send without being told a host."""
+    if wrong := apprise.check(secret):
+        raise ValidationError(wrong)
+
+
+_SECRETS: dict[str, Callable[[str], None]] = {
+    "slack_app": check_bot_token,
+    "pagerduty": check_integration_key,
+    "apprise": check_apprise,
+}
+
+
 class ChannelForm(forms.ModelForm):
     """The secret is set or replaced here and shown nowhere."""
 
@@ -164,6 +190,8 @@ class ChannelForm(forms.ModelForm):
         self._refuse(
             "address", check_address, kind, cleaned.get("address", ""), required=bool(sender.address_is)
         )
+        if secret and kind in _SECRETS:
+            self._refuse("new_secret", _SECRETS[kind], secret)
         if kind == "slack":
             if secret:
                 self._refuse("new_secret", check_url, secret)

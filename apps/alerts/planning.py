@@ -29,7 +29,9 @@ def policy_facts(policy: EscalationPolicy, duties: Mapping[int, rotations.Schedu
 
 def _step_facts(step: EscalationStep, duties: Mapping[int, rotations.Schedule]) -> StepFacts:
     found = _target_facts(step, duties)
-    return replace(found, urgency=step.urgency, skip_if_empty=step.skip_if_empty)
+    return replace(
+        found, urgency=step.urgency, skip_if_empty=step.skip_if_empty, require_all=step.require_ack == "all"
+    )
 
 
 def _target_facts(step: EscalationStep, duties: Mapping[int, rotations.Schedule]) -> StepFacts:

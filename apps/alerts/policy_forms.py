@@ -65,12 +65,13 @@ class StepForm(forms.ModelForm):
         model = EscalationStep
         fields = (
             "order", "wait_before_s", "kind", "users", "team", "schedule", "channel", "urgency", "skip_if_empty",
-            "gate_zone", "gate_weekdays", "gate_from", "gate_until", "gate_holidays", "gate_severity", "gate_skips",
+            "require_ack", "gate_zone", "gate_weekdays", "gate_from", "gate_until", "gate_holidays", "gate_severity",
+            "gate_skips",
         )  # fmt: skip
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        for name in ("gate_zone", "gate_skips"):
+        for name in ("gate_zone", "gate_skips", "require_ack"):
             self.fields[name].required = False
 
     def clean_gate_skips(self) -> int:

@@ -14,7 +14,7 @@ from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 from django.db.models import QuerySet
 
-from apps.alerts import outbox, paging
+from apps.alerts import acks, outbox, paging
 from apps.alerts.models import Alert, AlertRule, AlertState, EscalationPolicy, Integration
 from apps.alerts.suppression import bundles, flapping, muting, reasons
 from apps.audit import services as audit
@@ -242,6 +242,8 @@ def acknowledge(*, alert: Alert, act: Act, epoch: int | None = None) -> bool:
     _refuse_stale(held, epoch)
     if held.state != AlertState.TRIGGERED:
         return False
+    if _still_needs_others(held, act):
+        return True
     _acknowledge([row for row in rows.values() if row.state == AlertState.TRIGGERED], act)
     first = held.incident is not None and incidents.acknowledge(
         incident=held.incident, by=act.by, at=act.at, actor=act.actor, via=act.via
@@ -298,6 +300,18 @@ def user_of(act: Act) -> Any:
     return act.actor if isinstance(act.actor, get_user_model()) else None
 
 
+def _still_needs_others(alert: Alert, act: Act) -> bool:
+    """Count this person's word; True if a step asks more people for theirs."""
+    user = user_of(act)
+    needed = acks.add(alert, user, via=act.via, at=act.at) if user is not None else []
+    if not needed:
+        return False
+    said = f"{act.by} acknowledged via {act.via}: {alert.title}. Still needed: {', '.join(needed)}"
+    _entry(alert, "alert.acknowledge_one", said, act.at, act)
+    audit.record("alert.acknowledge_one", resource=alert, actor=act.actor, details={"needed": needed})
+    return True
+
+
 def _acknowledge(held: list[Alert], act: Act) -> None:
     policies = {alert.policy_id for alert in held if alert.policy_id}
     expiries = EscalationPolicy.objects.filter(pk__in=policies, ack_expiry_min__isnull=False)
@@ -340,7 +354,10 @@ def acknowledge_incident(*, incident: Incident, act: Act) -> bool:
     """Take an incident: all its firing alerts are acknowledged, nobody else is paged. True if anything changed."""
     firing = _with_children(incident.alerts.filter(state=AlertState.TRIGGERED))
     held = list(_locked(firing.filter(state=AlertState.TRIGGERED)))
-    _acknowledge(held, act)
+    waiting = [alert for alert in held if _still_needs_others(alert, act)]
+    _acknowledge([alert for alert in held if alert not in waiting], act)
+    if waiting:  # the incident is taken when its last alert is
+        return True
     first = incidents.acknowledge(incident=incident, by=act.by, at=act.at, actor=act.actor, via=act.via)
     if held and not first:
         text = f"{len(held)} further alerts acknowledged by {act.by} via {act.via}"

@@ -5,7 +5,7 @@ delay.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -13,7 +13,7 @@ import orjson
 from django.db import connection, transaction
 from django.db.models import JSONField, Min
 
-from apps.alerts import delivery, escalation, messages, outbox, planning
+from apps.alerts import acks, delivery, escalation, messages, outbox, planning
 from apps.alerts.escalation import Plan, Stop, Target
 from apps.alerts.models import Alert, Escalation, EscalationPolicy, EscalationState, Page, PageState
 from apps.audit import services as audit
@@ -29,11 +29,12 @@ _UNREADABLE = (KeyError, TypeError, ValueError, AttributeError, IndexError, Over
 
 @dataclass(slots=True)
 class Due:
-    """A run that is due, with what it needs of its alert, and its plan as stored text."""
+    """A run that is due, with what it needs of its alert, its plan as stored text, and who acknowledged already."""
 
     run: Escalation
     alert: Alert
     plan: str
+    given: Collection[int] = ()
 
 
 @dataclass(slots=True)
@@ -118,7 +119,9 @@ def _due(now: datetime, size: int) -> list[Due]:
     ]
     projects = Project.objects.in_bulk({one.alert.project_id for one in due})
     components = Component.objects.in_bulk({one.alert.component_id for one in due if one.alert.component_id})
+    acknowledged = acks.given(one.alert.pk for one in due)
     for one in due:
+        one.given = acknowledged.get((one.alert.pk, one.run.epoch), ())
         one.alert.project = projects[one.alert.project_id]
         one.alert.component = components.get(one.alert.component_id or 0)
     return due
@@ -173,7 +176,8 @@ def _step(one: Due, made: Plan, now: datetime) -> Move:
     stop = escalation.next_stop(made, run.cycle, run.step)
     next_at = now + timedelta(seconds=max(stop.wait_s, 1))  # never two steps of one run in one tick
     here, deadline = made.steps[run.step], delivery.page_deadline(now, next_at)
-    pages = _pages(one, here.in_round(run.cycle), now, deadline, here.urgency)
+    targets = [target for target in here.in_round(run.cycle) if target.user_id not in one.given]
+    pages = _pages(one, targets, now, deadline, here.urgency)
     return Move(one, pages, stop, next_at)
 
 

@@ -49,4 +49,4 @@ def register(sender: Sender) -> Sender:
 
 
 # At the end, because each of them registers itself here.
-from apps.alerts.channels import email, pagerduty, slack, slack_app, sms, webhook  # noqa: E402, F401
+from apps.alerts.channels import apprise, email, pagerduty, slack, slack_app, sms, webhook  # noqa: E402, F401

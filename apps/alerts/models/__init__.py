@@ -3,6 +3,7 @@
 One file for each part; imported from here.
 """
 
+from apps.alerts.models.acks import AlertAck
 from apps.alerts.models.alerts import Alert, AlertQuerySet, AlertState
 from apps.alerts.models.delivery import Breaker
 from apps.alerts.models.drills import Drill, DrillPlan
@@ -26,6 +27,7 @@ from apps.alerts.models.watchdog import Watchdog
 
 __all__ = [
     "Alert",
+    "AlertAck",
     "AlertCycle",
     "AlertQuerySet",
     "AlertRule",

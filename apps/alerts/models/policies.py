@@ -91,6 +91,11 @@ class EscalationStep(models.Model):
     skip_if_empty = models.BooleanField(
         default=True, verbose_name="skip if nobody", help_text="Go on at once when the step pages nobody."
     )
+    require_ack = models.CharField(
+        max_length=3, choices=(("any", "Anybody"), ("all", "Everybody whom the step pages")), default="any",
+        verbose_name="acknowledged by",
+        help_text="Everybody: it fires until the last of them has acknowledged; who has is not paged again.",
+    )  # fmt: skip
     turn = models.PositiveIntegerField(
         default=0, editable=False, help_text="How often its round robin began."
     )

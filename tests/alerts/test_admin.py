@@ -216,7 +216,7 @@ def test_verbs_are_offered_only_where_they_fit(as_admin):
     alert = make_alert()
     url = reverse("admin:alerts_alert_change", args=[alert.pk])
     assert [b.name for b in as_admin.get(url).context["buttons"]] == [
-        "acknowledge", "resolve", "silence", "merge",
+        "acknowledge", "resolve", "snooze", "silence", "merge",
     ]  # fmt: skip
     Alert.objects.update(state="resolved")
     assert [b.name for b in as_admin.get(url).context["buttons"]] == ["reopen"]

@@ -1,35 +1,27 @@
-"""Rules, policies and channels in the admin; alerts with their buttons; the outbox and its receipts to read."""
+"""Rules in the admin; alerts with their buttons; the outbox and its receipts to read."""
 
 from datetime import timedelta
 from typing import Any
 
 from django.contrib import admin, messages
-from django.contrib.admin.utils import unquote
-from django.contrib.admin.views.main import ChangeList
-from django.core.exceptions import ValidationError
 from django.db.models import Count, Max, Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 from django.utils.safestring import SafeString
 
-from apps.alerts import channel_services, escalation, expiry, measures, paging, services
-from apps.alerts.confidence import preview as previews
+from apps.alerts import channel_admin, expiry, measures, paging, policy_admin, services  # noqa: F401 - registers
 from apps.alerts.doors import admin as doors_admin  # noqa: F401 - registers
 from apps.alerts.drills import admin as drills_admin  # noqa: F401 - registers
-from apps.alerts.forms import ChannelForm, ContactMethodForm, RuleForm
+from apps.alerts.forms import RuleForm
 from apps.alerts.models import (
     Alert,
     AlertRule,
     Attempt,
-    Channel,
-    ContactMethod,
     Escalation,
-    EscalationPolicy,
-    EscalationStep,
     Page,
 )
 from apps.alerts.oncall import admin as oncall_admin  # noqa: F401 - registers
-from apps.alerts.policy_forms import PolicyForm, SnoozeForm, StepForm
+from apps.alerts.policy_forms import SnoozeForm
 from apps.alerts.rule_history import panel as rule_panel
 from apps.alerts.services import Act
 from apps.alerts.suppression import admin as suppression_admin
@@ -112,164 +104,6 @@ class AlertRuleAdmin(AuditedAdmin):
     def pages(self, rule: AlertRule) -> SafeString | str:
         """By which policy."""
         return str(rule.policy) if rule.policy else badge("critical", "Pages nobody")
-
-
-class StepInline(admin.StackedInline):
-    """The steps of a policy."""
-
-    model = EscalationStep
-    form = StepForm
-    extra = 0
-    autocomplete_fields = ("users", "team", "schedule", "channel")
-    fieldsets = (
-        (None, {"fields": (("order", "kind", "wait_before_s"), "users", ("team", "schedule", "channel"))}),
-        ("How", {"fields": (("urgency", "skip_if_empty", "require_ack"),), "classes": ("collapse",)}),
-        (
-            "Gate: what follows runs only",
-            {
-                "fields": (
-                    "gate_weekdays", ("gate_from", "gate_until", "gate_zone"),
-                    ("gate_holidays", "gate_severity", "gate_skips"),
-                ),
-                "classes": ("collapse",),
-            },
-        ),
-    )  # fmt: skip
-
-
-class PolicyList(ChangeList):
-    """The plans of all listed policies at once, instead of one by one."""
-
-    def get_results(self, request: HttpRequest) -> None:
-        """Each policy gets its plan as of now."""
-        super().get_results(request)
-        plans = paging.plans_for(list(self.result_list), timezone.now())
-        for policy in self.result_list:
-            policy.made = plans[policy.pk]
-
-
-@admin.register(EscalationPolicy)
-class EscalationPolicyAdmin(AuditedAdmin):
-    """Who is paged when; with a preview by the engine's own walk."""
-
-    list_display = ("name", "steps_count", "repeat_count", "fallback_user", "is_default", "wrong")
-    list_select_related = ("fallback_user",)
-    search_fields = ("name",)
-    autocomplete_fields = ("fallback_user",)
-    form = PolicyForm
-    fields = PolicyForm.Meta.fields
-    inlines = (StepInline,)
-
-    def get_queryset(self, request: HttpRequest) -> QuerySet[EscalationPolicy]:
-        """With the number of steps."""
-        return super().get_queryset(request).annotate(step_count=Count("steps"))
-
-    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
-        """With plans."""
-        return PolicyList
-
-    @admin.display(description="steps")
-    def steps_count(self, policy: Any) -> int:
-        """How many."""
-        return int(policy.step_count)
-
-    @admin.display(description="check")
-    def wrong(self, policy: Any) -> SafeString:
-        """Whether somebody in it cannot be reached."""
-        problems = [line for line in escalation.preview(policy.made) if line.problem]
-        return badge("critical", f"{len(problems)} wrong") if problems else badge("ok", "Reachable")
-
-    def change_view(
-        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
-    ) -> HttpResponse:
-        """With whom it would page if it fired now, and in red what would not work."""
-        policy = self.get_object(request, unquote(object_id))
-        shown = preview_context(policy) if policy else {}
-        return super().change_view(request, object_id, form_url, {**(extra_context or {}), **shown})
-
-
-def preview_context(policy: EscalationPolicy) -> dict[str, Any]:
-    """`now` and `saturday`: whom the policy would page then, by the engine's own walk; for the policy's page."""
-    now = timezone.now()
-    night = previews.saturday_night(now, timezone.get_current_timezone())
-    moments = (("If it fired now", now), (f"If it fired {previews.clock(night)}", night))
-    return {"previews": [(title, previews.preview(policy, at, now)) for title, at in moments]}
-
-
-@admin.register(Channel)
-class ChannelAdmin(ButtonsMixin, AuditedAdmin):
-    """Places that pages go to. The secret is set or replaced, never shown."""
-
-    form = ChannelForm
-    list_display = ("name", "kind", "state", "secret_set", "last_sent_at", "last_failed_at", "last_failure")
-    list_filter = ("kind", "enabled")
-    search_fields = ("name",)
-    fields = (
-        "name", "kind", "address", "new_secret", "secret_set", "enabled", "state", "last_sent_at",
-        "last_failed_at", "last_failure", "broken_since",
-    )  # fmt: skip
-    readonly_fields = (
-        "secret_set",
-        "state",
-        "last_sent_at",
-        "last_failed_at",
-        "last_failure",
-        "broken_since",
-    )
-    secret_fields = frozenset({"secret"})
-    buttons = (
-        Button(
-            "test", "Send a test", "alerts.change_channel", lambda channel, actor: _test(channel, actor),
-            offered=lambda channel: channel.enabled,
-        ),
-    )  # fmt: skip
-
-    @admin.display(description="secret")
-    def secret_set(self, channel: Channel) -> str:
-        """Set or not, and its last characters when it is long."""
-        return channel.secret_hint or "not set"
-
-    @admin.display(description="state")
-    def state(self, channel: Channel) -> SafeString:
-        """Works, was refused for good, or is off."""
-        if not channel.enabled:
-            return badge("disabled", "Off")
-        if channel.broken_since:
-            return badge("critical", "Refused for good")
-        return badge("ok", "Works") if channel.last_sent_at else badge("nodata", "Never used")
-
-    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
-        """The secret's place is the row's key, so it is sealed after the row exists."""
-        super().save_model(request, obj, form, change)
-        if secret := form.cleaned_data.get("new_secret"):
-            channel_services.set_secret(channel=obj, secret=secret, actor=request.user)
-
-
-def _test(channel: Channel, actor: Any) -> str:
-    page = channel_services.send_test(channel=channel, now=timezone.now(), actor=actor)
-    if page.state == "sent":
-        return f"Test sent to {channel.name}."
-    raise ValidationError(
-        f"The test did not reach {channel.name}: {page.failure or page.get_state_display()}"
-    )
-
-
-@admin.register(ContactMethod)
-class ContactMethodAdmin(AuditedAdmin):
-    """How people are reached, in their own order."""
-
-    form = ContactMethodForm
-    list_display = ("user", "order", "kind", "address", "enabled", "last_failed_at", "last_failure")
-    list_select_related = ("user",)
-    search_fields = ("user__username", "address")
-    autocomplete_fields = ("user",)
-    may_delete = True
-
-    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
-        """Another address is not the one that was proven."""
-        if change and {"kind", "address", "user"} & set(form.changed_data):
-            obj.verified_at = None
-        super().save_model(request, obj, form, change)
 
 
 class OpenFirst(admin.SimpleListFilter):

@@ -3,6 +3,7 @@
 from typing import Any
 
 import django_filters
+from django.core.exceptions import ValidationError
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 from drf_spectacular.utils import OpenApiTypes, extend_schema
@@ -11,9 +12,9 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from apps.alerts import queries, services
+from apps.alerts import expiry, queries, services
 from apps.alerts.models import Alert, AlertState, AlertSuppression
-from apps.alerts.services import Act, StaleEpoch
+from apps.alerts.services import Act
 from apps.core.severity import Severity, severity_of
 from apps.incidents import api as incidents_api
 from apps.incidents.api import StorySerializer
@@ -136,6 +137,12 @@ class ActSerializer(serializers.Serializer):
     epoch = serializers.IntegerField(required=False, min_value=1)
 
 
+class SnoozeSerializer(ActSerializer):
+    """The body of snooze: when the alert fires again, unless it is resolved by then."""
+
+    until = serializers.DateTimeField(help_text="Within the next seven days, with its offset.")
+
+
 class AlertAct(generics.GenericAPIView):
     """POST by somebody; doing it twice is a success without change, a stale epoch is 409."""
 
@@ -152,9 +159,11 @@ class AlertAct(generics.GenericAPIView):
         alert, user = self.get_object(), request.user
         act = Act(by=user.get_username(), at=timezone.now(), via="api", actor=user)
         try:
-            type(self).service(alert=alert, act=act, epoch=given.validated_data.get("epoch"))
-        except StaleEpoch as stale:
-            raise Conflict({"epoch": stale.message_dict["epoch"]}) from stale
+            type(self).service(alert=alert, act=act, **given.validated_data)
+        except ValidationError as refusal:
+            said = refusal.message_dict
+            late = said.keys() & {"epoch", "state"}  # the alert was faster than the caller
+            raise (Conflict if late else serializers.ValidationError)(said) from refusal
         alert.refresh_from_db()
         return Response(AlertSerializer(alert).data)
 
@@ -169,6 +178,18 @@ class AlertResolve(AlertAct):
     """End an alert; its incident stays for people."""
 
     service = staticmethod(services.resolve)
+
+
+class AlertSnooze(AlertAct):
+    """Acknowledge until a time; then the alert fires again."""
+
+    serializer_class = SnoozeSerializer
+    service = staticmethod(expiry.snooze)
+
+    @extend_schema(request=SnoozeSerializer, responses=AlertSerializer)
+    def post(self, request: Request, pk: int) -> Response:
+        """As the other acts, with `until`."""
+        return super().post(request, pk)
 
 
 # --- Incidents: what stops paging ----------------------------------------------------------------------------

@@ -15,16 +15,19 @@ from apps.alerts.oncall import rotations
 CLOSE_AFTER_S = 300
 LOOK_AGAIN_S = 30
 _LONGEST_S = 7 * 86_400
+_HIGH = ("critical", "error")  # the severities that tell people at once
 
 
 # --- Facts that go in ---------------------------------------------------------------------------------------
 @dataclass(frozen=True)
 class MethodFacts:
-    """One way to reach a person; `id` is None for the account's own e-mail address."""
+    """One way to reach a person; `id` is None for the account's own e-mail address. `urgency` is the one that it is
+    kept for, high or low; empty for both."""
 
     id: int | None
     kind: str
     address: str
+    urgency: str = ""
 
 
 @dataclass(frozen=True)
@@ -36,6 +39,11 @@ class PersonFacts:
     active: bool
     methods: tuple[MethodFacts, ...]
     unverified: tuple[str, ...] = ()
+
+    def when(self, urgency: str) -> "PersonFacts":
+        """With the ways that are kept for this urgency; with all of them where none is, sooner than with no page."""
+        fitting = tuple(m for m in self.methods if m.urgency in ("", urgency))
+        return self if fitting in ((), self.methods) else replace(self, methods=fitting)
 
 
 @dataclass(frozen=True)
@@ -147,7 +155,7 @@ def plan(
     """The frozen plan of a policy as it would run from `now` for an alert of that severity. A person is paged once per
     step, however often named."""
     steps = _steps(policy, people, now, severity)
-    fallback, problem = _person(policy.fallback_user_id, people)
+    fallback, problem = _person(policy.fallback_user_id, _when("high", people))
     problems = [f"Fallback: {problem}"] if problem else []
     if not steps:
         problems.append("The policy has no steps: only the fallback is paged.")
@@ -162,17 +170,23 @@ def _steps(
 ) -> tuple[PlannedStep, ...]:
     """Every step of every round as of its own time, by the waits that the engine will make."""
     rounds, at = [], now
+    by_severity = "high" if severity in _HIGH else "low"
     for cycle in range(policy.repeat_count + 1):
         pending = timedelta(seconds=policy.repeat_wait_s if cycle else 0)
         made = []
         for step, guards in guarded(policy.steps):
             due = at + pending + timedelta(seconds=step.wait_before_s)
             shut = next((why for gate in guards if (why := why_shut(gate, due, severity))), "")
-            made.append(_left_out(step, shut) if shut else _step(step, people, due, cycle))
+            ways = _when(step.urgency or by_severity, people)
+            made.append(_left_out(step, shut) if shut else _step(step, ways, due, cycle))
             if made[-1].targets or made[-1].waits_empty:  # any other empty step is passed without its wait
                 at, pending = due, timedelta()
         rounds.append(made)
     return tuple(_of_all_rounds(column) for column in zip(*rounds, strict=True))
+
+
+def _when(urgency: str, people: Mapping[int, PersonFacts]) -> dict[int, PersonFacts]:
+    return {user_id: person.when(urgency) for user_id, person in people.items()}
 
 
 def guarded(steps: Iterable[StepFacts]) -> Iterator[tuple[StepFacts, list[Gate]]]:

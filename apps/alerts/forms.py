@@ -213,7 +213,7 @@ class ContactMethodForm(forms.ModelForm):
 
     class Meta:
         model = ContactMethod
-        fields = ("user", "kind", "address", "order", "enabled")
+        fields = ("user", "kind", "address", "order", "urgency", "enabled")
 
     def clean(self) -> dict[str, Any]:
         """The address by kind."""

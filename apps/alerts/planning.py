@@ -84,7 +84,7 @@ def _person_facts(user: Any) -> PersonFacts:
     proven = [
         m for m in user.usable_methods if m.verified_at or (m.kind == "email" and m.address == user.email)
     ]
-    own = tuple(MethodFacts(m.pk, m.kind, m.address) for m in proven)
+    own = tuple(MethodFacts(m.pk, m.kind, m.address, m.urgency) for m in proven)
     if not own and user.email:
         own = (MethodFacts(None, "email", user.email),)
     left_out = tuple(f"{m.kind} {m.address}" for m in user.usable_methods if m not in proven)

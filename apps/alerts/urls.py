@@ -35,6 +35,10 @@ urlpatterns = [
         r"^api/reliability/alerts/(?P<pk>[0-9]{1,18})/resolve/?$", api.AlertResolve.as_view(),
         name="api_resolve",
     ),
+    re_path(
+        r"^api/reliability/alerts/(?P<pk>[0-9]{1,18})/snooze/?$", api.AlertSnooze.as_view(),
+        name="api_snooze",
+    ),
     path(
         "incidents/<int:pk>/acknowledge/", _protected(views.acknowledge_incident), name="acknowledge_incident"
     ),

@@ -6,9 +6,9 @@ from django.contrib.auth.models import Group
 from django.urls import reverse
 
 from apps.alerts import builtin, channel_services, escalation, outbox, paging, sending, watch
-from apps.alerts.admin import preview_context
 from apps.alerts.forms import ChannelForm, ContactMethodForm, RuleForm
 from apps.alerts.models import Alert, AlertRule, Attempt, Channel, ContactMethod, Escalation, Page
+from apps.alerts.policy_admin import preview_context
 from apps.alerts.policy_forms import StepForm
 from apps.audit.models import AuditEvent
 from apps.core import panels

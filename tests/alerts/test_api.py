@@ -1,7 +1,10 @@
 """The API of alerts: what it shows, whom it lets act, and what it refuses."""
 
+from datetime import timedelta
+
 import pytest
 from django.contrib.auth.models import Group
+from django.utils import timezone
 from rest_framework.test import APIClient
 
 from apps.alerts import services
@@ -79,6 +82,20 @@ def test_an_act_changes_the_alert_once_and_says_how_it_is(verb, state):
     assert first.json()["state"] == again.json()["state"] == state
     event = AuditEvent.objects.get(action=f"alert.{verb}")
     assert event.actor_label == "alice"
+
+
+def test_a_snooze_names_its_end_and_is_refused_beyond_a_week_or_after_the_end():
+    alert, client = make_alert(make_policy((0, make_user()))), client_of()
+    url, soon = f"{LIST}/{alert.pk}/snooze", (timezone.now() + timedelta(hours=4)).isoformat()
+    for until in (None, "x", timezone.now().isoformat(), (timezone.now() + timedelta(days=8)).isoformat()):
+        refused = client.post(url, {"until": until}, format="json")
+        assert refused.status_code == 400 and refused.json()["details"][0]["field"] == "until", until
+    assert Alert.objects.get().state == "triggered"
+    assert client.post(url, {"until": soon, "epoch": 1}, format="json").json()["state"] == "acknowledged"
+    assert Alert.objects.get().returns_at.isoformat()[:19] == soon[:19]
+    client.post(f"{LIST}/{alert.pk}/resolve", format="json")
+    late = client.post(url, {"until": soon}, format="json")
+    assert late.status_code == 409 and late.json()["details"][0]["field"] == "state"
 
 
 def test_a_stale_epoch_is_a_conflict_that_names_the_field():

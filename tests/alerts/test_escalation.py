@@ -1,5 +1,6 @@
 """The plan: one pure function, walked by the engine and by the preview alike."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -140,3 +141,36 @@ def test_stored_and_read_again_a_plan_walks_alike_and_every_reaching_step_runs_o
     runs = walked(a_plan)
     assert [(c, s) for _, c, s in runs] == [(c, s) for c in range(count + 1) for s in reaching]
     assert [t for t, *_ in runs] == sorted(t for t, *_ in runs)
+
+
+def by_urgency(severity, *steps, ways=(("high", "sms"), ("low", "email"), ("", "slack"))):
+    methods = tuple(
+        MethodFacts(n, kind, f"{kind}@x.org", urgency) for n, (urgency, kind) in enumerate(ways, 1)
+    )
+    facts = {1: PersonFacts(1, "Alice", True, methods)}
+    return plan(PolicyFacts("P", steps, 0, 600, 1), facts, NOW, severity)
+
+
+def kinds(target):
+    return [target.kind, *(way.kind for way in target.then)]
+
+
+@pytest.mark.parametrize(
+    ("severity", "step", "used"),
+    [
+        ("critical", people(0, 1), ["sms", "slack"]),
+        ("error", people(0, 1), ["sms", "slack"]),
+        ("warning", people(0, 1), ["email", "slack"]),
+        # The step's own word goes before the alert's severity.
+        ("warning", replace(people(0, 1), urgency="high"), ["sms", "slack"]),
+        ("critical", replace(people(0, 1), urgency="low"), ["email", "slack"]),
+    ],
+)
+def test_a_way_kept_for_one_urgency_is_used_for_that_one(severity, step, used):
+    found = by_urgency(severity, step)
+    assert kinds(found.steps[0].targets[0]) == used
+    assert kinds(found.fallback[0]) == ["sms", "slack"]  # nobody was reached: that is urgent
+
+
+def test_who_has_no_way_for_an_urgency_is_paged_by_all_of_them():
+    assert kinds(by_urgency("warning", people(0, 1), ways=[("high", "sms")]).steps[0].targets[0]) == ["sms"]

@@ -85,7 +85,7 @@ class Page(models.Model):
     epoch = models.PositiveIntegerField(default=0)
     cycle = models.PositiveSmallIntegerField(default=0)
     step = models.PositiveSmallIntegerField(default=0)
-    user = models.ForeignKey(User, models.CASCADE, null=True, related_name="pages")
+    user = models.ForeignKey(User, models.SET_NULL, null=True, related_name="pages")
     channel = models.ForeignKey(Channel, models.SET_NULL, null=True, related_name="pages")
     contact_method = models.ForeignKey(ContactMethod, models.SET_NULL, null=True, related_name="+")
     target_label = models.CharField(max_length=150, help_text="Whom or what it goes to, in words.")

@@ -58,6 +58,12 @@ class ContactMethod(models.Model):
     kind = models.CharField(max_length=16, choices=channel_kinds, default="email")
     address = models.CharField(max_length=500)
     order = models.PositiveSmallIntegerField(default=1)
+    urgency = models.CharField(
+        max_length=4,
+        choices=[("high", "High only"), ("low", "Low only")],
+        blank=True,
+        help_text="Empty: for both. High are critical and error, unless the step says otherwise.",
+    )
     enabled = models.BooleanField(default=True)
     verified_at = models.DateTimeField(null=True, blank=True, editable=False)
     last_failed_at = models.DateTimeField(null=True, editable=False)

@@ -33,7 +33,8 @@ TICKS = (
     # (a short lease: a killed worker must not hold up paging for a minute; safety lies in the rows)
     Tick("alerts.escalate", 5, "apps.alerts.tasks.escalate", FAST, lease_s=15),
     # claim Page → channel → Attempt, TimelineEntry
-    Tick("alerts.deliver", 2, "apps.alerts.tasks.deliver", FAST),
+    # (it claims for 12 s, and a send takes at most 10)
+    Tick("alerts.deliver", 2, "apps.alerts.tasks.deliver", FAST, lease_s=25),
     # weekly drills → Alert marked as a drill → Escalation; drills that are over
     Tick("alerts.drill", 30, "apps.alerts.tasks.drill", SLOW),
     # what users said before their event came

@@ -20,7 +20,7 @@ log = structlog.get_logger("portal.alerts")
 # In flight at once. After an acknowledgement at most these may still go out, each within its own time limit.
 THREADS, THREADS_A_LANE = 8, 5
 REFILL_S = 1.0
-BUDGET_S = 20
+BUDGET_S = 12
 LIMIT = 500
 
 

@@ -13,6 +13,10 @@ from django.contrib.auth import get_user_model
 
 from apps.alerts import escalation
 from apps.alerts.models import Alert, AlertAck, Escalation, Page, PageState
+from apps.core.bulk import fetched
+
+# One parameter for thousands of alerts, where an IN has one for each.
+_GIVEN = "SELECT alert_id, epoch, user_id FROM alerts_alertack WHERE alert_id = ANY(%s::bigint[])"
 
 
 def add(alert: Alert, user: Any, *, via: str, at: datetime) -> list[str]:
@@ -50,8 +54,6 @@ def required_of(alert: Alert) -> set[int]:
 def given(alert_ids: Iterable[int]) -> dict[tuple[int, int], set[int]]:
     """Who acknowledged, by (alert, epoch)."""
     found: dict[tuple[int, int], set[int]] = defaultdict(set)
-    for alert, epoch, user in AlertAck.objects.filter(alert__in=list(alert_ids)).values_list(
-        "alert", "epoch", "user"
-    ):
+    for alert, epoch, user in fetched(_GIVEN, [list(alert_ids)]):
         found[alert, epoch].add(user)
     return found

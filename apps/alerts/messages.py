@@ -6,6 +6,7 @@ from typing import Any
 
 from django.conf import settings
 
+from apps.alerts.due import Paged, Run
 from apps.alerts.models import Alert, Escalation
 
 ANSWER = "Acknowledge: "
@@ -20,7 +21,7 @@ class Told:
     data: Mapping[str, Any]
 
 
-def url_of(alert: Alert) -> str:
+def url_of(alert: Alert | Paged) -> str:
     """Where to act: the incident's page, else the alert's. Written out: a page must not fail for a route's name."""
     if alert.incident_id:
         return f"{settings.SITE_URL}/admin/incidents/incident/{alert.incident_id}/change/"
@@ -32,7 +33,7 @@ def list_url() -> str:
     return f"{settings.SITE_URL}/admin/alerts/alert/"
 
 
-def facts(alert: Alert, url: str) -> dict[str, Any]:
+def facts(alert: Alert | Paged, url: str) -> dict[str, Any]:
     """Facts of an alert as plain JSON."""
     return {
         "alert": alert.pk,
@@ -41,7 +42,7 @@ def facts(alert: Alert, url: str) -> dict[str, Any]:
         "severity": str(alert.severity),
         "title": alert.title,
         "sentence": alert.sentence,
-        "project": alert.project.name,
+        "project": alert.project.name if alert.project else "",
         "component": alert.component.name if alert.component else "",
         "incident": f"INC-{alert.incident_id}" if alert.incident_id else "",
         "triggered_at": alert.triggered_at.isoformat(),
@@ -50,7 +51,7 @@ def facts(alert: Alert, url: str) -> dict[str, Any]:
     }
 
 
-def page(alert: Alert, run: Escalation, url: str) -> Told:
+def page(alert: Alert | Paged, run: Escalation | Run, url: str) -> Told:
     """A page for a step of an escalation."""
     known = facts(alert, url)
     where = " / ".join(part for part in (known["project"], known["component"]) if part)

@@ -20,6 +20,7 @@ from django.db.models import F, Q, QuerySet
 from apps.alerts import channels, delivery, escalation, messages
 from apps.alerts.answering import links
 from apps.alerts.channels import Receipt
+from apps.alerts.due import Paged, Run
 from apps.alerts.escalation import Target
 from apps.alerts.models import (
     Alert,
@@ -52,14 +53,14 @@ def key_of(*parts: object) -> str:
     return "-".join([*map(str, named), digest])[:120]
 
 
-def row_for(run: Escalation, alert: Alert, target: Target, told: messages.Told, *, deadline: datetime,
+def row_for(run: Escalation | Run, alert: Alert | Paged, target: Target, told: messages.Told, *, deadline: datetime,
             now: datetime, step: int | None = None, cycle: int | None = None, urgency: str = "") -> Row:  # fmt: skip
     """The columns of a page of a step. `told` is made once for all targets of the step."""
     step = run.step if step is None else step
     cycle = run.cycle if cycle is None else cycle
     then = [asdict(way) for way in target.then]
     return {
-        **_blank(), "key": key_of("page", run.pk, cycle, step, target.kind, target.address),
+        "key": key_of("page", run.pk, cycle, step, target.kind, target.address),
         "escalation_id": run.pk, "alert_id": alert.pk, "epoch": run.epoch, "cycle": cycle, "step": step,
         "user_id": target.user_id, "channel_id": target.channel_id, "contact_method_id": target.method_id,
         "target_label": target.label[:150], "kind": target.kind, "address": target.address[:500],
@@ -71,7 +72,7 @@ def row_for(run: Escalation, alert: Alert, target: Target, told: messages.Told, 
 
 @cache
 def _blank() -> Row:
-    """Every column as a new page has it."""
+    """Every column as a new page has it; a row names only where it differs."""
     fields = (field for field in Page._meta.concrete_fields if not field.primary_key)
     return {field.attname: field.get_default() for field in fields}
 
@@ -79,18 +80,19 @@ def _blank() -> Row:
 def insert(rows: Sequence[Row]) -> None:
     """Pages that are there already stay as they are: the database holds one per step and address."""
     _forget_the_deleted(rows)
-    fetched(_insert_sql(), [orjson.dumps(rows).decode()])
+    fetched(_insert_sql(), [orjson.dumps(_blank()).decode(), orjson.dumps(rows).decode()])
     wake("alerts.deliver")
 
 
 @cache
 def _insert_sql() -> str:
-    """One statement for any number of pages, handed in as one JSON document: a hundred bytes of SQL, not a parameter
-    for each value."""
+    """One statement for any number of pages, handed in as one JSON document beside what they have in common: not a
+    parameter for each value."""
     columns = ", ".join(f'"{name}"' for name in _blank())
     return (
         f"INSERT INTO alerts_page ({columns}) SELECT {columns} "  # noqa: S608 - names of our own columns
-        "FROM jsonb_populate_recordset(NULL::alerts_page, %s::text::jsonb) ON CONFLICT DO NOTHING"
+        "FROM jsonb_populate_recordset(jsonb_populate_record(NULL::alerts_page, %s::text::jsonb), %s::text::jsonb) "
+        "ON CONFLICT DO NOTHING"
     )
 
 
@@ -102,14 +104,14 @@ def _forget_the_deleted(rows: Sequence[Row]) -> None:
         ("channel_id", Channel),
         ("contact_method_id", ContactMethod),
     ):
-        named = {row[name] for row in rows} - {None}
+        named = {row[name] for row in rows if row.get(name)}
         gone = (
             named - set(model._default_manager.filter(pk__in=named).values_list("pk", flat=True))
             if named
             else ()
         )
         for row in rows if gone else ():
-            if row[name] in gone:
+            if row.get(name) in gone:
                 row[name] = None
 
 
@@ -117,7 +119,7 @@ def notice(*, key: str, target: Target, told: messages.Told, now: datetime, aler
            urgency: str = Severity.INFO) -> None:  # fmt: skip
     """A message outside any escalation, once per key. Acknowledging does not cancel it."""
     row = {
-        **_blank(), "key": key[:120], "alert_id": alert.pk if alert else None, "user_id": target.user_id,
+        "key": key[:120], "alert_id": alert.pk if alert else None, "user_id": target.user_id,
         "channel_id": target.channel_id, "contact_method_id": target.method_id,
         "target_label": target.label[:150], "kind": target.kind, "address": target.address[:500],
         "subject": told.subject, "body": told.body, "data": told.data, "urgency": urgency, "next_try_at": now,

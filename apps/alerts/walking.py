@@ -5,36 +5,26 @@ delay.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 import orjson
 from django.db import connection, transaction
-from django.db.models import JSONField, Min
+from django.db.models import Min
 
-from apps.alerts import acks, delivery, escalation, messages, outbox, planning
+from apps.alerts import delivery, escalation, messages, outbox, planning
+from apps.alerts.due import Due, Run, read
 from apps.alerts.escalation import Plan, Stop, Target
-from apps.alerts.models import Alert, Escalation, EscalationPolicy, EscalationState, Page, PageState
+from apps.alerts.models import Escalation, EscalationPolicy, EscalationState, Page, PageState
 from apps.audit import services as audit
 from apps.audit.models import Category, Outcome
 from apps.core.ticks import TickReport
 from apps.incidents import services as incidents
-from apps.projects.models import Component, Project
 
 BATCH = 2_000
 _AUDITED_AT_ONCE = 500  # an audit event holds 16 KiB of details
 _UNREADABLE = (KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError)
-
-
-@dataclass(slots=True)
-class Due:
-    """A run that is due, with what it needs of its alert, its plan as stored text, and who acknowledged already."""
-
-    run: Escalation
-    alert: Alert
-    plan: str
-    given: Collection[int] = ()
 
 
 @dataclass(slots=True)
@@ -49,7 +39,7 @@ class Move:
     broken: str = ""
 
     @property
-    def run(self) -> Escalation:
+    def run(self) -> Run:
         """The run that moves."""
         return self.due.run
 
@@ -76,7 +66,7 @@ def _advance_batch(*, now: datetime, size: int) -> list[Move]:
 
     SKIP LOCKED keeps two workers apart; safety lies in the version that the UPDATE asks for.
     """
-    moves = _moves(_due(now, size), now)
+    moves = _moves(read(now, size), now)
     held = _write_moves(moves)
     kept = [move for move in moves if move.run.pk in held]
     made = [page for move in kept for page in move.pages]
@@ -87,46 +77,6 @@ def _advance_batch(*, now: datetime, size: int) -> list[Move]:
 
 
 # --- Reading --------------------------------------------------------------------------------------------------
-def _plain(model: type[Escalation] | type[Alert]) -> tuple[str, ...]:
-    """Columns but JSON, which a cursor does not decode, in the order in which `from_db` takes them."""
-    fields = (field for field in model._meta.concrete_fields if not isinstance(field, JSONField))
-    return tuple(field.attname for field in fields)
-
-
-_RUN, _ALERT = _plain(Escalation), _plain(Alert)
-_COLUMNS = ", ".join([*(f"e.{name}" for name in _RUN), *(f"a.{name}" for name in _ALERT)])
-# Without the moment at which it was made, the plan of a policy is the same text for all its runs.
-_DUE = f"""
-SELECT CASE jsonb_typeof(e.plan) WHEN 'object' THEN e.plan - 'made_at' ELSE e.plan END::text, {_COLUMNS}
-FROM alerts_escalation e JOIN alerts_alert a ON a.id = e.alert_id
-WHERE e.state = 'active' AND e.next_at <= %s ORDER BY e.next_at LIMIT %s FOR NO KEY UPDATE OF e SKIP LOCKED
-"""  # noqa: S608 - names of our own columns
-
-
-def _due(now: datetime, size: int) -> list[Due]:
-    """Due runs, locked, with their alerts; what many alerts share is read once."""
-    with connection.cursor() as cursor:
-        cursor.execute(_DUE, [now, size])
-        rows = cursor.fetchall()
-    split = 1 + len(_RUN)
-    due = [
-        Due(
-            Escalation.from_db("default", _RUN, row[1:split]),
-            Alert.from_db("default", _ALERT, row[split:]),
-            row[0],
-        )
-        for row in rows
-    ]
-    projects = Project.objects.in_bulk({one.alert.project_id for one in due})
-    components = Component.objects.in_bulk({one.alert.component_id for one in due if one.alert.component_id})
-    acknowledged = acks.given(one.alert.pk for one in due)
-    for one in due:
-        one.given = acknowledged.get((one.alert.pk, one.run.epoch), ())
-        one.alert.project = projects[one.alert.project_id]
-        one.alert.component = components.get(one.alert.component_id or 0)
-    return due
-
-
 class Plans:
     """Stored plans of a batch, each read once; None for one that cannot be read, with the reason in `broken`."""
 
@@ -145,10 +95,12 @@ class Plans:
         return self.read[text]
 
 
-def _page_states(runs: list[Escalation]) -> dict[int, Counter[str]]:
+def _page_states(runs: list[Run]) -> dict[int, Counter[str]]:
     states: dict[int, Counter[str]] = {run.pk: Counter() for run in runs}
     if runs:
-        pages = Page.objects.filter(escalation__in=runs).values_list("escalation_id", "state")
+        pages = Page.objects.filter(escalation__in=[run.pk for run in runs]).values_list(
+            "escalation_id", "state"
+        )
         for run_id, state in pages:
             states[run_id or 0][state] += 1
     return states

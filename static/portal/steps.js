@@ -16,10 +16,10 @@
   const show = (step, kind) => {
     for (const name of WHOM) {
       const part = place(step, name);
-      if (part) part.hidden = kind in ASKED && !ASKED[kind].includes(name) && !refused(part);
+      if (part) part.classList.toggle("hidden", kind in ASKED && !ASKED[kind].includes(name) && !refused(part));
     }
     step.querySelectorAll("fieldset").forEach((part, n) => {
-      if (n > 0) part.hidden = (n === GATE) !== (kind === "gate") && !refused(part);
+      if (n > 0) part.classList.toggle("hidden", (n === GATE) !== (kind === "gate") && !refused(part));
     });
   };
 

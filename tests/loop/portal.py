@@ -15,6 +15,7 @@ from email import message_from_bytes, policy
 from pathlib import Path
 
 from tests.core.processes import PROJECT, environment, free_port, make_data_dir
+from tests.loop import migrated
 
 KEY = "0123456789abcdef0123456789abcdef"
 
@@ -132,7 +133,7 @@ def running_portal(**more: str) -> Iterator[Portal]:
     with make_data_dir() as data:
         port = free_port()
         variables = environment(data, PORT=str(port), **more)
-        data.mkdir(parents=True)
+        migrated.copy_to(data)
         with (data / "up.log").open("wb") as log:
             up = subprocess.Popen(
                 [sys.executable, "manage.py", "up"], cwd=PROJECT, env=variables, stdout=log, stderr=log

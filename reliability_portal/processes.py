@@ -20,7 +20,7 @@ PROJECT_DIR = Path(__file__).resolve().parent.parent
 _ANSWER_RETRY_S, _ANSWER_TIMEOUT_S = 0.2, 0.5
 # Together with the servers below ten seconds: nobody should wait longer after Ctrl-C. The work process has
 # its own two steps within its time.
-_WEB_PATIENCE_S, _WORK_PATIENCE_S = 2.5, 4.5
+_PATIENCE_S = 7.0  # for all that the house ends in its own order
 # Threads would otherwise each reserve an arena and never give it back.
 _LESS_MEMORY = {
     "MALLOC_ARENA_MAX": "2",
@@ -61,10 +61,10 @@ def run(servers: Sequence[embedded.EmbeddedServer], host: str, port: int, *, dem
             supervisor.say("portal", f"{step.name} {ending(code)}: the portal does not start.")
             return 1
     if not supervisor.over:
-        web, work = supervisor.add(web_program(host, port)), supervisor.add(work_program())
+        house = supervisor.add(house_program(host, port))
         announce(supervisor, host, port)
         supervisor.pump(lambda: False)
-        supervisor.stop([([web], _WEB_PATIENCE_S), ([work], _WORK_PATIENCE_S)])
+        supervisor.stop([([house], _PATIENCE_S)])
     return report(supervisor)
 
 
@@ -109,17 +109,11 @@ def manage(name: str, *arguments: str) -> Program:
     return Program(name, [sys.executable, str(PROJECT_DIR / "manage.py"), *arguments])
 
 
-def web_program(host: str, port: int) -> Program:
-    """The web server; WEB_WORKERS processes, by default two where there are two processors."""
+def house_program(host: str, port: int) -> Program:
+    """Web, worker and drains; WEB_WORKERS web processes, by default two where there are two processors."""
     workers = os.environ.get("WEB_WORKERS") or str(min(2, os.cpu_count() or 1))
-    command = [sys.executable, "-m", "reliability_portal.web", host, str(port), workers]
-    return Program("web", command, {"PORTAL_PROCESS": "web", **_LESS_MEMORY})
-
-
-def work_program() -> Program:
-    """Celery's workers and beat, which share one loaded framework."""
-    command = [sys.executable, "-m", "reliability_portal.work"]
-    return Program("work", command, {"PORTAL_PROCESS": "worker", **_LESS_MEMORY}, relays=True)
+    command = [sys.executable, "-m", "reliability_portal.house", host, str(port), workers]
+    return Program("house", command, {"PORTAL_PROCESS": "worker", **_LESS_MEMORY}, relays=True)
 
 
 def check_port(host: str, port: int) -> None:

@@ -175,7 +175,7 @@ DB_SERVER_SELECTION_TIMEOUT_MS = env_int("DB_SERVER_SELECTION_TIMEOUT_MS", 30_00
 
 
 def _database(url: str) -> dict[str, Any]:
-    """Connection settings for one URL: pooled in the web, where threads share; one kept connection elsewhere."""
+    """Connection settings for one URL: one kept connection a thread; the web, where threads share, has a pool."""
     settings: dict[str, Any] = {**dj_database_url.parse(url, conn_health_checks=True)}
     settings["ENGINE"] = "django.db.backends.postgresql"
     settings["OPTIONS"] = {
@@ -184,16 +184,29 @@ def _database(url: str) -> dict[str, Any]:
         "options": f"-c statement_timeout={DB_SOCKET_TIMEOUT_MS}",
         "application_name": f"portal-{PORTAL_PROCESS}",
     }
-    if PORTAL_PROCESS == "web":
-        timeout_s = DB_SERVER_SELECTION_TIMEOUT_MS / 1000
-        settings["OPTIONS"]["pool"] = {"min_size": 2, "max_size": DB_POOL_SIZE, "timeout": timeout_s}
-    else:
-        settings["CONN_MAX_AGE"] = 600
+    settings["CONN_MAX_AGE"] = 600
     return settings
+
+
+def _pooled(settings: dict[str, Any]) -> None:
+    timeout_s = DB_SERVER_SELECTION_TIMEOUT_MS / 1000
+    settings["OPTIONS"]["pool"] = {"min_size": 2, "max_size": DB_POOL_SIZE, "timeout": timeout_s}
+    settings["OPTIONS"]["application_name"] = "portal-web"
+    settings["CONN_MAX_AGE"] = 0
+
+
+def become_web() -> None:
+    """Make a process that was forked from the loaded portal a web process. Call it before any connection is made."""
+    from django.conf import settings
+
+    settings.PORTAL_PROCESS = "web"
+    _pooled(settings.DATABASES["default"])
 
 
 EMBEDDED_DATABASE = not DATABASE_URL
 DATABASES = {"default": _database(DATABASE_URL or embedded.postgres_url("app"))}
+if PORTAL_PROCESS == "web":
+    _pooled(DATABASES["default"])
 DATABASE_APP_ROLE = DATABASES["default"]["USER"]
 # The owner makes tables and partitions (migrate); everything else runs as the app role, which cannot change the
 # audit log. Without an owner of its own an external database has one role, and then only the triggers hold.

@@ -1,4 +1,4 @@
-"""The web process: granian with a few forked workers that share one loaded Django."""
+"""The web server: granian with a few forked workers that share one loaded portal."""
 
 import logging
 import multiprocessing
@@ -63,20 +63,25 @@ def _with_protocol(*arguments: Any) -> Callable[[Any, dict[str, Any]], Any]:
 _call_of = granian_workers._wsgi_call_wrap
 
 
-def preload() -> None:
-    """Load what every page needs before the workers part."""
+def load() -> None:
+    """Load what every page needs, before processes part."""
     from django.urls import get_resolver
 
     from reliability_portal import wsgi  # noqa: F401
 
     _ = get_resolver().url_patterns
-    share_memory()
 
 
 def main(host: str, port: int, workers: int) -> None:
-    """Serve until SIGTERM."""
+    """A web server by itself, until SIGTERM."""
     die_with_parent(os.getppid())
-    preload()
+    load()
+    share_memory()
+    serve(host, port, workers)
+
+
+def serve(host: str, port: int, workers: int) -> None:
+    """Serve until SIGTERM, once everything is loaded."""
     from django.conf import settings
 
     granian_workers._wsgi_call_wrap = _with_protocol  # type: ignore[assignment]

@@ -27,11 +27,11 @@ _SPARE_THREADS = 2
 def main() -> int:
     """Run the worker, beat and the drains until SIGTERM; GAVE_UP when one of them keeps dying."""
     die_with_parent(os.getppid())
-    threads, attended = preload()  # a stop meanwhile simply ends us
+    load()  # a stop meanwhile simply ends us
+    share_memory()
     supervisor = Supervisor(relay=True)
     supervisor.listen()
-    kept = [_keep(supervisor, "worker", partial(work, threads))]
-    kept += [_keep(supervisor, _label(name, slot), partial(stay, name, slot)) for name, slot in attended]
+    kept = keep(supervisor)
     supervisor.pump(lambda: False)
     supervisor.stop([(kept, _WORK_PATIENCE_S)])
     if supervisor.failed is None:
@@ -49,15 +49,27 @@ def _label(name: str, slot: int) -> str:
     return f"{name.rpartition('.')[2]}-{slot}"
 
 
-def preload() -> tuple[int, list[tuple[str, int]]]:
-    """Load what all need before they part; gives the threads, and (tick, slot) that get a process."""
+def keep(supervisor: Supervisor) -> list[Child]:
+    """Start the worker and a process for each slot of what computes, and keep them running."""
+    from reliability_portal.celery import OWN, TICKS
+
+    threads = _SPARE_THREADS + sum(tick.slots for tick in TICKS if tick.queue != OWN)
+    attended = [(tick.name, slot) for tick in TICKS if tick.queue == OWN for slot in range(tick.slots)]
+    kept = [_keep(supervisor, "worker", partial(work, threads))]
+    return kept + [
+        _keep(supervisor, _label(name, slot), partial(stay, name, slot)) for name, slot in attended
+    ]
+
+
+def load() -> None:
+    """Load what all of them need, before they part."""
     import celery.apps.worker
     import celery.beat
     import celery.concurrency.thread
     import celery.worker.consumer
     import kombu.transport.redis  # noqa: F401
 
-    from reliability_portal.celery import OWN, TICKS, app
+    from reliability_portal.celery import TICKS, app
 
     app.finalize()
     app.loader.import_default_modules()
@@ -66,9 +78,6 @@ def preload() -> tuple[int, list[tuple[str, int]]]:
             tick.function()
     # Celery warns of root because of pickle, which the settings refuse.
     warnings.simplefilter("ignore", celery.exceptions.SecurityWarning)
-    share_memory()
-    threads = _SPARE_THREADS + sum(t.slots for t in TICKS if t.queue != OWN)
-    return threads, [(t.name, slot) for t in TICKS if t.queue == OWN for slot in range(t.slots)]
 
 
 def work(threads: int) -> None:

@@ -30,7 +30,8 @@ _MAKE_PROJECT = (
     "from apps.projects.services import create_project\n"
     "print(create_project(name='Benchmark', key='{key}').pk)"
 )
-PARTS = {"web": "reliability_portal.web", "work": "reliability_portal.work", "Valkey": "valkey"}
+PARTS = {"house": "reliability_portal.house", "Valkey": "valkey"}
+NAMES = {"portal-web": "web", "portal-drain": "drain", "portal-worker": "work"}
 
 
 @contextlib.contextmanager
@@ -66,6 +67,11 @@ def database_url(data: Path, role: Literal["app", "owner"] = "app") -> str:
 
 
 @dataclass
+def _part_of(name: str) -> str:
+    """What a process of the house is by the name that `ps` shows; what has none supervises."""
+    return next((part for word, part in NAMES.items() if name.startswith(word)), "supervisor")
+
+
 class Portal:
     """A running portal with one project."""
 
@@ -106,15 +112,14 @@ class Portal:
         return int(self.ask("SELECT count(*) FROM ingest_inboxentry"))
 
     def parts(self) -> dict[str, list[int]]:
-        """Process ids of web, drain, work (workers and beat), supervisor, PostgreSQL and Valkey."""
-        found: dict[str, list[int]] = {"supervisor": [self.up.pid]}
+        """Process ids of web, drain, work (worker and beat), supervisors, PostgreSQL and Valkey."""
+        found: dict[str, list[int]] = {"web": [], "drain": [], "work": [], "supervisor": [self.up.pid]}
         for pid in gauges.children().get(self.up.pid, []):
             line = gauges.command_line(pid)
             name = next((part for part, word in PARTS.items() if word in line), "PostgreSQL")
             found[name] = gauges.tree(pid)
-        work = found.pop("work", [])
-        found["drain"] = [pid for pid in work if gauges.name(pid).startswith("portal-drain")]
-        found["work"] = [pid for pid in work if pid not in found["drain"]]
+        for pid in found.pop("house", []):
+            found[_part_of(gauges.name(pid))].append(pid)
         return found
 
     def aim(self, path: str, **headers: str) -> Aim:

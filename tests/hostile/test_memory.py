@@ -74,10 +74,12 @@ def peaks_from_now(pid: int) -> int:
 def processes(portal):
     """The one web process that serves, and those of the worker, with what they held before anything came."""
     assert is_well(portal.port)
-    web = max(portal.pids("reliability_portal.web"))
+    web = max(portal.named("portal-web"))
     return {
         "web": (web, peaks_from_now(web)),
-        "work": [(p, peaks_from_now(p)) for p in portal.pids("reliability_portal.work")],
+        "work": [
+            (p, peaks_from_now(p)) for name in ("portal-worker", "portal-drain-0") for p in portal.named(name)
+        ],
     }
 
 

@@ -40,7 +40,7 @@ def test_with_the_broker_and_all_workers_gone_the_tick_command_still_pages(sink)
         portal = Portal(data, 0, variables, None)
         portal.manage("migrate", "--no-input", "--verbosity", "0")
         portal.manage("shell", "--verbosity", "0", "-c", FIRE)
-        assert not portal.pids("valkey-server") and not portal.pids("reliability_portal.work")
+        assert not portal.pids("valkey-server") and not portal.named("portal-worker")
         said = portal.manage("tick")
         (mail,) = sink.handler.envelopes
         assert mail.rcpt_tos == ["alice@example.org"] and b"Payments are failing" in mail.content

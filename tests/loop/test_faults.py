@@ -22,8 +22,8 @@ from tests.loop.portal import KEY, Portal, answers, eventually, running_portal, 
 FULL = os.environ.get("PORTAL_CI") == "1"
 RATE_PER_S, SENDERS = 200, 4
 VICTIMS = {
-    "web": lambda portal: portal.pids("reliability_portal.web"),
-    "work": lambda portal: portal.pids("reliability_portal.work"),
+    "web": lambda portal: portal.named("portal-web"),
+    "house": lambda portal: portal.pids("reliability_portal.house"),
     "drain": lambda portal: portal.named("portal-drain-0"),
     "worker": lambda portal: portal.named("portal-worker"),
     "valkey": lambda portal: portal.pids("valkey-server"),

@@ -66,12 +66,12 @@ def database_url(data: Path, role: Literal["app", "owner"] = "app") -> str:
     return f"postgresql://{user}@{quote(str(socket_dir(data)), safe='')}/{DATABASE}"
 
 
-@dataclass
 def _part_of(name: str) -> str:
     """What a process of the house is by the name that `ps` shows; what has none supervises."""
     return next((part for word, part in NAMES.items() if name.startswith(word)), "supervisor")
 
 
+@dataclass
 class Portal:
     """A running portal with one project."""
 

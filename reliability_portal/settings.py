@@ -235,7 +235,7 @@ CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_WORKER_REDIRECT_STDOUTS = False
 CELERY_BEAT_SCHEDULE_FILENAME = str(DATA_DIR / "beat-schedule")
 CELERY_TIMEZONE = "UTC"
-INGEST_DRAIN_SLOTS = env_int("INGEST_DRAIN_SLOTS", 1, low=1, high=64)
+INGEST_DRAIN_SLOTS = env_int("INGEST_DRAIN_SLOTS", min(2, os.cpu_count() or 1), low=1, high=64)
 
 # --- Signing in -------------------------------------------------------------------------------------------------
 AUTHENTICATION_BACKENDS = ["axes.backends.AxesStandaloneBackend", "django.contrib.auth.backends.ModelBackend"]

@@ -7,9 +7,11 @@ began. Public holidays are those of the `holidays` library, by ISO country code,
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from functools import cache
+from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
-import holidays
+if TYPE_CHECKING:  # the library is loaded for the first gate that asks for it
+    from holidays import HolidayBase
 
 DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _LOUDNESS = ("critical", "error", "warning", "info")
@@ -62,6 +64,8 @@ def can_open(gate: Gate) -> bool:
 
 def countries() -> list[str]:
     """Country codes whose holidays are known."""
+    import holidays
+
     return sorted(holidays.list_supported_countries(include_aliases=False))
 
 
@@ -78,7 +82,9 @@ def _day_of_window(gate: Gate, local: datetime) -> date | None:
 
 
 @cache
-def _holidays(country: str) -> holidays.HolidayBase:
+def _holidays(country: str) -> "HolidayBase":
+    import holidays
+
     return holidays.country_holidays(country)
 
 

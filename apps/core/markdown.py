@@ -1,14 +1,18 @@
 """Text that people write: Markdown without HTML, and the visible marks of characters that hide."""
 
 import unicodedata
+from functools import cache
+from typing import TYPE_CHECKING
 
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
-from markdown_it import MarkdownIt
-from markdown_it.renderer import RendererHTML
-from markdown_it.token import Token
 
 from apps.core.secret_patterns import REMOVED
+
+if TYPE_CHECKING:  # sixty modules, for the first text that is shown and not for every process
+    from markdown_it import MarkdownIt
+    from markdown_it.renderer import RendererHTML
+    from markdown_it.token import Token
 
 LONGEST = 200_000  # characters rendered of one text; what follows is cut
 _PLAIN = {"\t", "\n", "\r"}
@@ -20,20 +24,20 @@ def _web_only(url: str) -> bool:
     return url.lower().startswith(("https://", "http://"))
 
 
-def _link_open(self: RendererHTML, tokens: list[Token], idx: int, options: dict, env: dict) -> str:  # type: ignore[type-arg]
+def _link_open(self: "RendererHTML", tokens: "list[Token]", idx: int, options: dict, env: dict) -> str:  # type: ignore[type-arg]
     tokens[idx].attrSet("rel", "noopener nofollow")
     return self.renderToken(tokens, idx, options, env)  # type: ignore[arg-type]
 
 
-def _parser() -> MarkdownIt:
+@cache
+def _parser() -> "MarkdownIt":
+    from markdown_it import MarkdownIt
+
     parser = MarkdownIt("commonmark", {"html": False, "linkify": False, "typographer": False}).enable("table")
     parser.disable(["image", "html_block", "html_inline"])
     parser.validateLink = _web_only  # type: ignore[method-assign]
     parser.add_render_rule("link_open", _link_open)
     return parser
-
-
-_PARSER = _parser()
 
 
 def encodable(value: object) -> str:
@@ -45,7 +49,7 @@ def encodable(value: object) -> str:
 def render_markdown(value: object) -> SafeString:
     """HTML of a person's Markdown: HTML in it is text, links lead to http and https only, no images."""
     text = encodable(value)[:LONGEST]
-    html: str = _PARSER.render(text)
+    html: str = _parser().render(text)
     return mark_safe(html)  # noqa: S308  the parser escapes all text, html is off
 
 

@@ -200,7 +200,7 @@ class Portal:
         self.process = subprocess.Popen(
             [sys.executable, "manage.py", "up"],
             cwd=PROJECT,
-            env=environment(data, PORT=str(self.port), **more),
+            env=environment(data, PORT=str(self.port), INGEST_DRAIN_SLOTS="2", **more),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -288,7 +288,7 @@ def shell(data, code):
     )
 
 
-HOUSE = {"portal-web", "portal-worker", "portal-drain-0"}
+HOUSE = {"portal-web", "portal-worker", "portal-drain-0", "portal-drain-1"}
 
 
 @pytest.mark.fault

@@ -7,12 +7,14 @@ from datetime import timedelta
 import pytest
 from django.db import transaction
 
-from apps.alerts import outbox, paging, services
+from apps.alerts import outbox, paging, services, walking
 from apps.alerts.channels import Receipt
 from apps.alerts.models import Alert, Attempt, Escalation, Page
 from apps.alerts.services import Act
+from apps.audit.models import AuditEvent
+from apps.core import context
 from tests.alerts.beside import Beside
-from tests.alerts.make import NOW, at, make_alert, make_policy, make_user
+from tests.alerts.make import NOW, at, make_alert, make_component, make_policy, make_user
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -204,3 +206,21 @@ def test_whatever_dies_whenever_no_page_is_lost_and_none_is_claimed_after_acknow
         world.check()
     world.settle()
     assert Attempt.objects.filter(outcome="sent").count() >= Page.objects.filter(state="sent").count()
+
+
+@pytest.mark.parametrize("limit", [7, 10, 100])
+def test_thousands_are_walked_by_several_hands_and_each_run_moves_once(monkeypatch, limit):
+    monkeypatch.setattr(walking, "BATCH", 2)
+    policy = make_policy((0, make_user()))
+    for n in range(10):
+        make_alert(policy, component=make_component(f"Place {n}"))
+    with context.entered(context.RequestContext(actor_label="tick alerts.escalate")):
+        report = paging.escalate_due(now=NOW, limit=limit)
+    # The hands share what is left of the limit, rounded up.
+    moved = Page.objects.count()
+    assert min(limit, 10) <= moved <= min(limit + 1, 10) and report.said == f"{moved} steps, {moved} pages"
+    assert Page.objects.values("escalation").distinct().count() == moved
+    assert Escalation.objects.filter(version=1).count() == moved
+    steps = AuditEvent.objects.filter(action="escalation.step")
+    assert set(steps.values_list("actor_label", flat=True)) == {"tick alerts.escalate"}
+    assert report.backlog == 10 - moved

@@ -133,7 +133,7 @@ def _suspects(text: str) -> _Suspects:
     patterns = []
     for pattern in PATTERNS:
         needles = [needle for needle in pattern.needles if needle in lower]
-        if needles:
+        if needles and pattern.also in lower:
             patterns.append((pattern, needles))
     secrets = [secret for secret in _known_secrets if secret in text]
     return _Suspects(secrets, patterns, NUMBER_SHAPE.search(text) is not None)
@@ -159,6 +159,8 @@ def _applied_once(suspects: _Suspects, text: str) -> str:
     if suspects.patterns:
         lower = text.lower()
         for pattern, needles in suspects.patterns:
+            if pattern.also not in lower:
+                continue
             for needle in needles:  # a loop, since any() with a generator takes twice as long
                 if needle in lower:
                     text = pattern.regex.sub(pattern.replacement, text)

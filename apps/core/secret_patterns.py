@@ -15,12 +15,14 @@ _FLAGS = re.IGNORECASE | re.ASCII
 
 @dataclass(frozen=True, slots=True)
 class Pattern:
-    """`needles`: one of them stands in the lower-cased text wherever `regex` matches."""
+    """`needles`: one of them stands in the lower-cased text wherever `regex` matches; so does `also` wherever it changes
+    something."""
 
     name: str
     needles: tuple[str, ...]
     regex: re.Pattern[str]
     replacement: str | Callable[[re.Match[str]], str] = REMOVED
+    also: str = ""
 
 
 # A name that says secret, wherever it stands in a longer name: db_password, X-Api-Key, sessionid.
@@ -145,7 +147,7 @@ def _without_userinfo(match: re.Match[str]) -> str:
 
 PATTERNS = (
     Pattern("private key", ("private key",), re.compile(_PRIVATE_KEY, _FLAGS)),
-    Pattern("credentials in an address", ("://",), re.compile(_ADDRESS, _FLAGS), _without_userinfo),
+    Pattern("credentials in an address", ("://",), re.compile(_ADDRESS, _FLAGS), _without_userinfo, "@"),
     Pattern(
         "authorization",
         ("bearer", "basic", "digest", "negotiate"),

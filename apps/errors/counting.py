@@ -4,7 +4,7 @@ Every statement takes its keys sorted, so that two drains never wait for each ot
 """
 
 from collections import Counter, defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
 
@@ -16,7 +16,7 @@ TAG_VALUES_KEPT = 50
 OTHER = "(other)"
 
 
-@dataclass
+@dataclass(slots=True)
 class Placed:
     """An event with the keys that the database knows it by."""
 
@@ -24,6 +24,13 @@ class Placed:
     event: NewEvent
     component_id: int
     group_id: int = 0
+    minute: datetime = field(init=False)
+    hour: datetime = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Every counter asks for these."""
+        self.minute = self.event.occurred_at.replace(second=0, microsecond=0)
+        self.hour = self.minute.replace(minute=0)
 
 
 def count_minutes_and_hours(fresh: list[Placed]) -> None:
@@ -33,14 +40,10 @@ def count_minutes_and_hours(fresh: list[Placed]) -> None:
     _count_hours(fresh)
 
 
-def _minute(at: datetime) -> datetime:
-    return at.replace(second=0, microsecond=0)
-
-
 def _count_minutes(fresh: list[Placed]) -> None:
     counts: dict[tuple[datetime, int, int, str], list[int]] = defaultdict(lambda: [0, 0])
     for p in fresh:
-        key = (_minute(p.event.occurred_at), p.component_id, p.event.project_id, str(p.event.severity))
+        key = (p.minute, p.component_id, p.event.project_id, str(p.event.severity))
         counts[key][0] += 1
         counts[key][1] += p.event.user_impact
     rows_of(
@@ -58,9 +61,7 @@ def _count_minutes(fresh: list[Placed]) -> None:
 
 def _count_endpoints(fresh: list[Placed]) -> None:
     counts = Counter(
-        (_minute(p.event.occurred_at), p.component_id, p.event.route[:200], p.event.project_id)
-        for p in fresh
-        if p.event.route
+        (p.minute, p.component_id, p.event.route[:200], p.event.project_id) for p in fresh if p.event.route
     )
     rows_of(
         "INSERT INTO errors_endpointminute AS old (minute, component_id, project_id, endpoint, n) "
@@ -74,9 +75,7 @@ def _count_endpoints(fresh: list[Placed]) -> None:
 
 
 def _count_hours(fresh: list[Placed]) -> None:
-    counts = Counter(
-        (p.group_id, p.event.occurred_at.replace(minute=0, second=0, microsecond=0)) for p in fresh
-    )
+    counts = Counter((p.group_id, p.hour) for p in fresh)
     rows_of(
         "INSERT INTO errors_grouphour (group_id, hour, n) "
         "SELECT * FROM jsonb_to_recordset(%s::jsonb) AS t(group_id bigint, hour timestamptz, n bigint) "

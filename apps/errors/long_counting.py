@@ -20,14 +20,10 @@ def count_long(fresh: list[Placed]) -> None:
     _count_users(fresh)
 
 
-def _hour(at: datetime) -> datetime:
-    return at.replace(minute=0, second=0, microsecond=0)
-
-
 def _count_hours(fresh: list[Placed]) -> None:
     counts: dict[tuple[datetime, int, int, str], list[int]] = defaultdict(lambda: [0, 0])
     for p in fresh:
-        key = (_hour(p.event.occurred_at), p.component_id, p.event.project_id, str(p.event.severity))
+        key = (p.hour, p.component_id, p.event.project_id, str(p.event.severity))
         counts[key][0] += 1
         counts[key][1] += p.event.user_impact
     rows_of(
@@ -45,9 +41,7 @@ def _count_hours(fresh: list[Placed]) -> None:
 
 def _count_endpoints(fresh: list[Placed]) -> None:
     named = [p for p in fresh if p.event.route]
-    hours = Counter(
-        (_hour(p.event.occurred_at), p.component_id, p.event.route[:200], p.event.project_id) for p in named
-    )
+    hours = Counter((p.hour, p.component_id, p.event.route[:200], p.event.project_id) for p in named)
     _add_endpoints("errors_endpointhour", "hour", "timestamptz", hours)
     days: Counter[tuple[Any, int, str, int]] = Counter()
     for (hour, component, endpoint, project), n in hours.items():
@@ -82,7 +76,7 @@ def _count_users(fresh: list[Placed]) -> None:
     last: dict[tuple[date, int, int, str], datetime] = {}
     for p in fresh:
         if p.event.user_hash:
-            hour, user = _hour(p.event.occurred_at), str(UUID(bytes=p.event.user_hash[:16]))
+            hour, user = p.hour, str(UUID(bytes=p.event.user_hash[:16]))
             key = (hour.date(), p.event.project_id, p.component_id, user)
             last[key] = max(last.get(key, hour), hour)
     rows_of(

@@ -27,20 +27,28 @@ _KNOWN = frozenset((
     "userId", "user", "tags", "userAgent", "fingerprint", "url",
 ))  # fmt: skip
 
+_TEXTS = (
+    "message", "stackTrace", "errorType", "route", "endpoint", "component", "release", "environment", "platform",
+    "userAgent", "method", "url",
+)  # fmt: skip
+
 
 def from_record(record: Any, intake: Intake) -> NewEvent:
     """One decoded record. Raises EventRefused (or UnknownSeverity) naming the field that is wrong."""
     if not isinstance(record, dict):
         raise EventRefused("not_an_object", "an error record is a JSON object")
-    message, stack = _text(record, "message", MAX_MESSAGE), _stack(record)
+    texts, other = _texts(record), _other(record)
+    message, stack = _text(texts, "message", MAX_MESSAGE), _stack(texts)
     if not message.strip() and not stack.strip():
         raise EventRefused("required", "give a message or a stackTrace", "message")
-    exceptions = scrub(parse_trace(stack)) if stack else []
-    sent_type = _text(record, "errorType", MAX_TAG)[:MAX_ERROR_TYPE].strip()
+    exceptions = (
+        parse_trace(stack) if stack else []
+    )  # of a text that is scrubbed already, and kept beside them
+    sent_type = _text(texts, "errorType", MAX_ERROR_TYPE).strip()
     verdict = _verdict(record, exceptions, sent_type)
     severity = _severity(record, verdict, intake)
-    route = _text(record, "route", MAX_TAG) or _text(record, "endpoint", MAX_TAG)
-    component, named = _component(record, route, intake)
+    route = _text(texts, "route", MAX_TAG) or _text(texts, "endpoint", MAX_TAG)
+    component, named = _component(texts, route, intake)
     occurred_at, usable = place_in_time(_time(record), intake.received_at)
     identity = identity_of(record.get("user") or record.get("userId"))
     kind = (exceptions[-1]["type"] if exceptions else "") or _program_type(sent_type)
@@ -59,31 +67,46 @@ def from_record(record: Any, intake: Intake) -> NewEvent:
         component_name=component,
         component_is_named=named,
         route=route,
-        release=_text(record, "release", MAX_TAG),
-        environment=_text(record, "environment", MAX_TAG),
-        platform=_text(record, "platform", MAX_TAG) or ("javascript" if intake.source == CLIENT else ""),
+        release=_text(texts, "release", MAX_TAG),
+        environment=_text(texts, "environment", MAX_TAG),
+        platform=_text(texts, "platform", MAX_TAG) or ("javascript" if intake.source == CLIENT else ""),
         user_hash=user_hash(intake.hash_key, intake.project_id, identity) if identity else None,
         user_impact=_truth(record, "userImpact", default=True),
         source=intake.source,
-        device=device_of(_text(record, "userAgent", 512) or intake.user_agent),
+        device=device_of(_text(texts, "userAgent", 512) or intake.user_agent),
         fingerprint=grouping.fingerprint(
             exceptions, message, sent=record.get("fingerprint"), error_type=title_type
         ),
         title=grouping.title_of(exceptions, message, title_type),
         culprit=grouping.culprit_of(exceptions, route),
-        tags=_tags(record),
-        payload=_payload(record, exceptions, stack),
+        tags=other["tags"],
+        payload=_payload(record, texts, other["extra"], exceptions, stack),
     )
 
 
-def _text(record: dict[str, Any], name: str, limit: int) -> str:
-    """A text field, scrubbed and cut; empty where it is absent or null."""
-    value = record.get(name)
-    if value is None:
-        return ""
-    if not isinstance(value, str):
-        raise EventRefused("invalid", "not a text", name)
-    return scrub_text(value, limit)
+def _texts(record: dict[str, Any]) -> dict[str, str]:
+    """The text fields that are there, scrubbed together: one search over all of them settles nearly every pattern."""
+    given = {name: record[name] for name in _TEXTS if record.get(name) is not None}
+    for name, value in given.items():
+        if not isinstance(value, str):
+            raise EventRefused("invalid", "not a text", name)
+    clean: dict[str, str] = scrub(given, max_text=4 * MAX_STACK)
+    return clean
+
+
+def _other(record: dict[str, Any]) -> dict[str, Any]:
+    """Tags, and what has no field of its own as extra, scrubbed."""
+    tags = record.get("tags")
+    if tags is not None and not isinstance(tags, dict):
+        raise EventRefused("invalid", "not an object", "tags")
+    extra = {key: value for key, value in record.items() if key not in _KNOWN}
+    clean: dict[str, Any] = scrub({"tags": pairs_of(tags, MAX_TAGS) if tags else {}, "extra": extra})
+    return clean
+
+
+def _text(texts: dict[str, str], name: str, limit: int) -> str:
+    """A text field, cut; empty where it is absent or null."""
+    return texts.get(name, "")[:limit]
 
 
 def _truth(record: dict[str, Any], name: str, *, default: bool) -> bool:
@@ -95,9 +118,9 @@ def _truth(record: dict[str, Any], name: str, *, default: bool) -> bool:
     return value
 
 
-def _stack(record: dict[str, Any]) -> str:
+def _stack(texts: dict[str, str]) -> str:
     """The trace; of one that is too long both ends, since languages differ in which end says where it broke."""
-    text = _text(record, "stackTrace", 4 * MAX_STACK)
+    text = _text(texts, "stackTrace", 4 * MAX_STACK)
     if len(text) <= MAX_STACK:
         return text
     half = MAX_STACK // 2 - 4
@@ -146,34 +169,27 @@ def _program_type(sent_type: str) -> str:
     return "" if sent_type in classification.ERROR_TYPES else sent_type
 
 
-def _component(record: dict[str, Any], route: str, intake: Intake) -> tuple[str, bool]:
+def _component(texts: dict[str, str], route: str, intake: Intake) -> tuple[str, bool]:
     default = routing.CLIENT_COMPONENT if intake.source == CLIENT else routing.DEFAULT_COMPONENT
-    return routing.placed(_text(record, "component", MAX_TAG), route, intake, default)
+    return routing.placed(_text(texts, "component", MAX_TAG), route, intake, default)
 
 
-def _tags(record: dict[str, Any]) -> dict[str, str]:
-    tags = record.get("tags")
-    if tags is None:
-        return {}
-    if not isinstance(tags, dict):
-        raise EventRefused("invalid", "not an object", "tags")
-    clean: dict[str, str] = scrub(pairs_of(tags, MAX_TAGS))
-    return clean
-
-
-def _payload(record: dict[str, Any], exceptions: list[dict[str, Any]], stack: str) -> dict[str, Any]:
-    kept = {
+def _payload(
+    record: dict[str, Any],
+    texts: dict[str, str],
+    extra: dict[str, Any],
+    exceptions: list[dict[str, Any]],
+    stack: str,
+) -> dict[str, Any]:
+    request = {"method": _text(texts, "method", 16), "url": _text(texts, "url", 2048).partition("?")[0]}
+    kept: dict[str, Any] = {
         "exceptions": exceptions,
         "stack_trace": stack,
         "code": record.get("code"),
-        "request": {
-            "method": _text(record, "method", 16),
-            "url": _text(record, "url", 2048).partition("?")[0],
-        },
+        "request": {key: value for key, value in request.items() if value},
         "resolution": _resolution(record),
-        "extra": scrub({key: value for key, value in record.items() if key not in _KNOWN}),
+        "extra": extra,
     }
-    kept["request"] = {key: value for key, value in kept["request"].items() if value}
     if isinstance(kept["code"], str):
         kept["code"] = scrub_text(kept["code"], MAX_TAG)
     return {key: value for key, value in kept.items() if value not in (None, "", [], {})}

@@ -15,7 +15,7 @@ from django.db import transaction
 from django.db.models import F
 
 from apps.audit import services as audit
-from apps.core.bulk import rows_of
+from apps.core.bulk import fetched, rows_of
 from apps.core.ids import event_key, millis
 from apps.errors import counting, long_counting
 from apps.errors.counting import Placed
@@ -26,6 +26,7 @@ from apps.errors.regression import regressed
 from apps.projects.services import component_ids
 
 SEEN_FOR = timedelta(hours=48)
+_SEEN = "SELECT id FROM errors_seenevent WHERE id = ANY(%s)"
 
 
 @dataclass
@@ -77,7 +78,7 @@ def _place(events: Sequence[NewEvent]) -> list[Placed]:
 def _not_seen(known: dict[UUID, Placed]) -> list[Placed]:
     """Those that did not come before with a time that could not be used yet, as from a clock that is ahead."""
     keys = {key: event_key(p.event.project_id, p.event.event_id, 0) for key, p in known.items()}
-    seen = set(SeenEvent.objects.filter(pk__in=keys.values()).values_list("pk", flat=True)) if keys else set()
+    seen = {key for (key,) in fetched(_SEEN, [list(keys.values())])} if keys else set()
     return [p for key, p in known.items() if keys[key] not in seen]
 
 

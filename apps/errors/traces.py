@@ -5,6 +5,7 @@ Reading is line by line with one anchored pattern a line, so its cost is linear 
 """
 
 import re
+from functools import lru_cache
 from typing import Any
 
 MAX_LINE = 1000
@@ -12,6 +13,7 @@ MAX_LINES = 2000
 MAX_FRAMES = 100
 MAX_EXCEPTIONS = 10
 
+_LINE_KEPT = 300  # characters of a line whose frame is remembered
 _PY_FRAME = re.compile(r'\s+File "([^"]{1,500})", line ([0-9]{1,9})(?:, in (.{1,300}))?')
 _PY_HEAD = re.compile(r"[ |+-]*(?:Exception Group )?Traceback \(most recent call last\):")
 _PY_LINK = re.compile(
@@ -146,20 +148,23 @@ def _parse_javascript(lines: list[str]) -> list[Trace]:
 
 
 def _javascript_frame(line: str) -> Trace | None:
+    read = _javascript_line(line) if len(line) <= _LINE_KEPT else _javascript_line.__wrapped__(line)
+    return dict(read) if read else None
+
+
+@lru_cache(maxsize=2048)
+def _javascript_line(line: str) -> tuple[tuple[str, Any], ...] | None:
+    """A frame's fields; senders repeat the same lines over and over."""
     match = _JS_CALL.fullmatch(line) or _JS_AT_SIGN.fullmatch(line)
     if match is None:
         native = _JS_NATIVE.fullmatch(line)
-        return {"function": native[1], "filename": "<anonymous>", "in_app": False} if native else None
+        return (("function", native[1]), ("filename", "<anonymous>"), ("in_app", False)) if native else None
     function, filename, line_number, column = match.groups()
-    frame: Trace = {
-        "function": function or "<anonymous>",
-        "filename": filename,
-        "lineno": int(line_number),
-        "in_app": _is_ours(filename),
-    }
-    if column:
-        frame["colno"] = int(column)
-    return frame
+    frame = (
+        ("function", function or "<anonymous>"), ("filename", filename), ("lineno", int(line_number)),
+        ("in_app", _is_ours(filename)),
+    )  # fmt: skip
+    return (*frame, ("colno", int(column))) if column else frame
 
 
 def _is_ours(filename: str) -> bool:

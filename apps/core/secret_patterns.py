@@ -15,7 +15,7 @@ _FLAGS = re.IGNORECASE | re.ASCII
 
 @dataclass(frozen=True, slots=True)
 class Pattern:
-    """`needles`: one of them stands in the lower-cased text wherever `regex` matches; so does `also` wherever it changes
+    """`needles`: one of them stands in the lower-cased text wherever `regex` matches; and `also` wherever it changes
     something."""
 
     name: str

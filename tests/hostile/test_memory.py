@@ -78,7 +78,9 @@ def processes(portal):
     return {
         "web": (web, peaks_from_now(web)),
         "work": [
-            (p, peaks_from_now(p)) for name in ("portal-worker", "portal-drain-0", "portal-drain-1") for p in portal.named(name)
+            (p, peaks_from_now(p))
+            for name in ("portal-worker", "portal-drain-0", "portal-drain-1")
+            for p in portal.named(name)
         ],
     }
 

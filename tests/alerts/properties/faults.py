@@ -8,7 +8,7 @@ from django.db import transaction
 from django.db.models import Q
 
 from apps.alerts import delivery, outbox, paging, services, walking
-from apps.alerts.models import Page, PageState
+from apps.alerts.models import Escalation, Page, PageState
 
 _meet = threading.Barrier(2)
 
@@ -51,7 +51,7 @@ def claim_gives_up_past_the_deadline(page_id, *, now):
 def step_by_the_old_time(due, made, now):
     """The next step waits from when this one should have run: after a pause all that were missed run at once."""
     move = _step(due, made, now)
-    move.next_at = due.run.next_at + (move.next_at - now)
+    move.next_at = Escalation.objects.get(pk=due.run.pk).next_at + (move.next_at - now)
     return move
 
 
